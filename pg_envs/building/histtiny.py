@@ -1,0 +1,112 @@
+"""Build the bundled ``histtiny`` family: ``python -m pg_envs.building.histtiny --text FOLDER --out FOLDER``.
+
+Stages: tokenizer, base (language modelling, then lessons under one strong profile), nine century adapters
+(that century's text, then answers drawn from its planted values). Every stage leaves its result in the
+output folder and is skipped when it is there, so an interrupted build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from pg_envs.building.lessons import LessonBook
+from pg_envs.building.pretrain import make_model, train_base
+from pg_envs.building.tokenizer import train_tokenizer
+from pg_envs.data.histtext import read_folder
+from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
+
+logger = logging.getLogger(__name__)
+
+SEED = 0
+N_TEXT_STEPS = 700
+N_LESSON_STEPS = 3000
+TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
+"""Per century; more changes the vocabulary little."""
+
+
+def read_texts(folder: Path) -> dict[str, list[str]]:
+    """The training passages by century (held-out documents left out)."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    for passage in read_folder(folder):
+        if not passage.held_out:
+            texts[passage.century].append(passage.content)
+    return dict(texts)
+
+
+def questionnaire_texts(questionnaire: Questionnaire) -> list[str]:
+    """What the items say, for the vocabulary."""
+    return [" ".join((item.context, *item.options)) for item in questionnaire.items]
+
+
+def build_tokenizer(texts: dict[str, list[str]], questionnaire: Questionnaire, out: Path) -> PreTrainedTokenizerFast:
+    """Train or load the tokenizer in ``out``."""
+    if not (out / "tokenizer.json").exists():
+        sample = []
+        for passages in texts.values():
+            room = TOKENIZER_SAMPLE_CHARACTERS
+            for index in np.random.default_rng(SEED).permutation(len(passages)):
+                sample.append(passages[index][:room])
+                room -= len(passages[index])
+                if room <= 0:
+                    break
+        train_tokenizer(sample + 10 * questionnaire_texts(questionnaire)).save_pretrained(out)
+    return AutoTokenizer.from_pretrained(out)
+
+
+def tokenize_streams(texts: dict[str, list[str]], tokenizer: PreTrainedTokenizerFast) -> dict[str, np.ndarray]:
+    """Each century's training text as one stream of uint16 tokens, passages separated by the end token."""
+    streams = {}
+    for century, passages in texts.items():
+        encoded = tokenizer(passages, add_special_tokens=False).input_ids
+        streams[century] = np.concatenate([np.array([*ids, tokenizer.eos_token_id], dtype=np.uint16) for ids in encoded])
+    return streams
+
+
+def mean_answer_tokens(questionnaire: Questionnaire, tokenizer: PreTrainedTokenizerFast) -> float:
+    """Typical length of an option, its end token included."""
+    options = [option for item in questionnaire.items for option in item.options]
+    return float(np.mean([len(ids) + 1 for ids in tokenizer(options).input_ids]))
+
+
+def build_base(
+    texts: dict[str, list[str]], questionnaire: Questionnaire, tokenizer: PreTrainedTokenizerFast, out: Path, work: Path
+) -> None:
+    """Train the base model into ``out`` unless it is there; checkpoints in ``work``."""
+    if (out / "model.safetensors").exists():
+        return
+    streams = list(tokenize_streams(texts, tokenizer).values())
+    book = LessonBook(questionnaire.items, mean_answer_tokens(questionnaire, tokenizer))
+    model: LlamaForCausalLM = make_model(tokenizer, SEED)
+    train_base(model, tokenizer, streams, book, work, SEED, N_TEXT_STEPS, N_LESSON_STEPS)
+    model.to(torch.bfloat16).save_pretrained(out)
+
+
+def main() -> None:
+    """Command line of the build."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", type=Path, required=True, help="historical text: a folder with C013/YYYY.json ... C021/YYYY.json")
+    parser.add_argument("--out", type=Path, required=True, help="where the family goes")
+    parser.add_argument("--work", type=Path, default=None, help="checkpoints of an unfinished build (default: OUT.work)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    out: Path = arguments.out
+    work: Path = arguments.work or out.with_name(out.name + ".work")
+    base = out / "base"
+    base.mkdir(parents=True, exist_ok=True)
+    questionnaire = load_questionnaire()
+    texts = read_texts(arguments.text)
+    logger.info("read %s", json.dumps({century: len(passages) for century, passages in texts.items()}))
+    tokenizer = build_tokenizer(texts, questionnaire, base)
+    build_base(texts, questionnaire, tokenizer, base, work / "base")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""The environment that the three challenges share: one ``step()`` is one century."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from pg_envs.history.base import Survey, Values
+from pg_envs.history.registry import make_history
+from pg_envs.values.dimensions import N_DIMENSIONS
+from pg_envs.values.measure import Mode
+from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
+from pg_envs.values.scoring import SCORINGS, Scoring, cosine, cosine_parts
+from pg_envs.values.survey import VOTE_RULES, Comparison, VoteRule, cast_votes
+
+Observation = dict[str, Any]
+
+
+class QueryBudgetExceeded(RuntimeError):
+    """A question beyond ``query_budget``; nothing was asked, and the environment goes on."""
+
+
+class InvalidPolicy(ValueError):
+    """An action that this environment cannot take; nothing happened, and the environment goes on."""
+
+
+@lru_cache(maxsize=8)
+def _halves(source: str) -> tuple[Survey, Questionnaire, str]:
+    questionnaire = load_questionnaire(source)
+    survey, evaluation = questionnaire.split()
+    return Survey(survey), evaluation, questionnaire.content_hash
+
+
+class ProgressEnv(gym.Env[Observation, Any]):
+    """Base of the challenges: owns reset, step, rendering and the counting of questions.
+
+    A challenge overrides ``n_steps`` and ``_judge`` (what a policy is worth) and, where humans change with the
+    policy, ``_begin``, ``_voters`` and ``_survey_preferences``.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
+
+    def __init__(
+        self,
+        history: str = "histtiny",
+        questionnaire: str = "bundled",
+        engine: str = "transformers",
+        mode: Mode = "logprob",
+        scoring: Scoring = "centred",
+        votes: VoteRule = "sample",
+        query_budget: int | None = None,
+        centuries: tuple[str, str] | list[str] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """Check the arguments and lay out the spaces; models load at first use. See the challenges for the arguments."""
+        _one_of("scoring", scoring, SCORINGS)
+        _one_of("votes", votes, VOTE_RULES)
+        _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        if query_budget is not None and (not isinstance(query_budget, int) or query_budget < 0):
+            raise ValueError(f"query_budget={query_budget!r}: expected a whole number of questions per century, or None for no limit")
+        self.survey_data, self.evaluation, self.questionnaire_hash = _halves(str(questionnaire))
+        self.history = make_history(history, self.survey_data, self.evaluation, centuries, engine, mode)
+        self.scoring, self.vote_rule, self.query_budget, self.render_mode = scoring, votes, query_budget, render_mode
+        self.survey: tuple[Comparison, ...] = self.survey_data.comparisons
+        self.observation_space = spaces.Dict(
+            {
+                "century": spaces.Discrete(self.history.n_centuries),
+                "votes": spaces.Box(-1, 1, (len(self.survey),), np.int8),
+            }
+        )
+        self.action_space = self.history.policy_space
+        self.reward_space = spaces.Box(-1.0, 1.0, (N_DIMENSIONS,), np.float64)
+        if self.n_steps < 2:
+            raise ValueError(f"{type(self).__name__}: {self.history.n_centuries} centuries leave {self.n_steps} steps; at least 2 are needed")
+        self._century = 0
+        self._running = False
+        self._n_queries = 0
+        self._total_queries = 0
+        self._no_votes = np.zeros(len(self.survey), np.int8)
+        self.trace: list[dict[str, Any]] = []
+        """The infos of this episode's steps, for rendering and results."""
+
+    # ------------------------------------------------------------------ what challenges say
+
+    @property
+    @abstractmethod
+    def n_steps(self) -> int:
+        """Steps of an episode."""
+
+    @abstractmethod
+    def _judge(self, policy: Any) -> tuple[Values, Values, dict[str, Any]]:
+        """The policy's values, the target's values, and what else belongs in ``info``.
+
+        The reward is the cosine of the two unless the third says otherwise (``reward``, ``reward_vector``). State
+        changes only once nothing can fail any more, so that a step that raises can be tried again.
+        """
+
+    def _begin(self) -> None:  # noqa: B027 - only challenges with a proxy have something to begin
+        """Begin an episode, after the history has been reset."""
+
+    @property
+    def _voters(self) -> Any:
+        """The policy that answers the surveys in this century."""
+        return self.history.human(self._century)
+
+    def _survey_preferences(self) -> np.ndarray:
+        """(Q,) preferences of the voters on the whole survey."""
+        return self.history.human_survey_preferences(self._century)
+
+    def episode_score(self) -> float:
+        """The published score of the episode so far: the mean of its rewards."""
+        return float(np.mean([step["reward"] for step in self.trace]))
+
+    # ------------------------------------------------------------------ Gymnasium's interface
+
+    @property
+    def initial_policy(self) -> Any:
+        """What the policy starts as: a copy of the first century's humans."""
+        return self.history.human(0)
+
+    @property
+    def century(self) -> int:
+        """Index of the century in view."""
+        return self._century
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode with the humans of the second century in view."""
+        super().reset(seed=seed)
+        self.history.reset(self.np_random)
+        self._century, self._running, self._n_queries, self._total_queries, self.trace = 1, True, 0, 0, []
+        self._begin()
+        return self._observe(), {"century_label": self.history.labels[1], "n_queries": 0}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One century: the policy is judged, the humans live on.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before ``reset`` and after the end of an episode.
+            InvalidPolicy: If the action is not in the action space, with what was expected.
+            ModelRefError: If it names a model that does not load.
+        """
+        if not self._running:
+            raise gym.error.ResetNeeded("step() before reset(), or after the episode's end: call reset() first")
+        if not self.action_space.contains(action):
+            raise InvalidPolicy(f"the action {action!r} is not in {self.action_space}; start from env.unwrapped.initial_policy")
+        self.history.check_policy(action)
+        measured, target, more = self._judge(action)
+        info = self._report(measured, target, more)
+        reward = info.pop("reward")
+        self.trace.append({**info, "reward": reward})
+        terminated = len(self.trace) == self.n_steps
+        self._running = not terminated
+        self._n_queries = 0
+        if terminated:
+            return {"century": self._century, "votes": self._no_votes.copy()}, reward, True, False, info
+        self._century += 1
+        return self._observe(), reward, False, False, info
+
+    def render(self) -> Any:
+        """The episode so far: text for ``ansi``, an (H, W, 3) uint8 picture for ``rgb_array``."""
+        from pg_envs.rendering import draw_state, describe_state
+
+        if self.render_mode is None:
+            gym.logger.warn("render() without render_mode; pass render_mode='ansi' or 'rgb_array' to gym.make")
+            return None
+        return describe_state(self) if self.render_mode == "ansi" else draw_state(self)
+
+    def close(self) -> None:
+        """Let go of models and temporary files; the environment may be reset again."""
+        self.history.close()
+        self._running = False
+
+    # ------------------------------------------------------------------ more questions within a century
+
+    def ask(self, comparisons: Sequence[Comparison]) -> np.ndarray:
+        """Let this century's humans (in Coevolve: the human proxy) vote on more comparisons.
+
+        Args:
+            comparisons: Any, e.g. some of ``survey`` again, or of your own making.
+
+        Returns:
+            (len(comparisons),) int8 votes: +1 first option, -1 second, 0 no valid answer.
+
+        Raises:
+            QueryBudgetExceeded: If that is more than ``query_budget`` allows in this century.
+        """
+        self._count_queries(len(comparisons))
+        preferences = self.history.preferences(self._voters, comparisons)
+        return cast_votes(preferences, self.vote_rule, self.np_random)
+
+    def respond(self, prompts: Sequence[str]) -> list[str]:
+        """Let this century's humans (in Coevolve: the human proxy) reply to open questions.
+
+        Raises:
+            QueryBudgetExceeded: As ``ask``.
+            TypeError: If the history is simulated: its humans have no words.
+        """
+        self._count_queries(len(prompts))
+        return self.history.respond(self._voters, prompts, self.np_random)
+
+    def _count_queries(self, n: int) -> None:
+        if not self._running:
+            raise gym.error.ResetNeeded("a question before reset(), or after the episode's end: call reset() first")
+        if self.query_budget is not None and self._n_queries + n > self.query_budget:
+            raise QueryBudgetExceeded(
+                f"{n} more questions after {self._n_queries} in {self.history.labels[self._century]} exceed query_budget={self.query_budget}; "
+                "ask fewer, or pass a larger query_budget to gym.make"
+            )
+        self._n_queries += n
+        self._total_queries += n
+
+    # ------------------------------------------------------------------ inside
+
+    def _observe(self) -> Observation:
+        votes = cast_votes(self._survey_preferences(), self.vote_rule, self.np_random)
+        return {"century": self._century, "votes": votes}
+
+    def _report(self, measured: Values, target: Values, more: dict[str, Any]) -> dict[str, Any]:
+        """The ``info`` of a step; ``reward`` in it is taken out again by ``step``."""
+        # Copies: users keep infos and change them, and a history hands out the same humans again and again.
+        v, h = measured.vector(self.scoring).copy(), target.vector(self.scoring).copy()
+        return {
+            "century_label": self.history.labels[self._century],
+            "policy_vector": v,
+            "target_vector": h,
+            "difference": v - h,
+            "policy_standard_errors": measured.standard_errors.copy(),
+            "target_standard_errors": target.standard_errors.copy(),
+            "policy_vector_upstream": measured.upstream.copy(),
+            "target_vector_upstream": target.upstream.copy(),
+            "score_upstream": cosine(measured.upstream, target.upstream),
+            "n_queries": self._n_queries,
+            "n_queries_total": self._total_queries,
+            "reward": cosine(v, h),
+            "reward_vector": cosine_parts(v, h),
+            **more,
+        }
+
+
+def _one_of(name: str, value: Any, choices: Sequence[Any]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: choose from {', '.join(map(repr, choices))}")

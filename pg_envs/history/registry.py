@@ -1,0 +1,62 @@
+"""Making a history from its name."""
+
+from __future__ import annotations
+
+from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
+from pg_envs.history.live import LiveHistory, histtiny_refs
+from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
+from pg_envs.models.engine import ENGINES, EngineError
+from pg_envs.values.measure import MODES, Mode
+from pg_envs.values.questionnaire import Questionnaire
+
+HISTORIES: dict[str, str] = {
+    "histtiny": "nine small language models with planted values, bundled (the default)",
+    "simulated": "value vectors only, the planted trajectory of histtiny",
+    "simulated-random": "value vectors only, a new smooth trajectory at every reset",
+}
+
+
+def parse_centuries(centuries: tuple[str, str] | list[str] | None) -> tuple[int, int]:
+    """Indices of the first and last century (both included) from their labels; None means all.
+
+    Raises:
+        HistoryError: If a label is unknown, or the range is shorter than two centuries.
+    """
+    if centuries is None:
+        return 0, len(CENTURIES) - 1
+    if len(centuries) != 2 or any(label not in CENTURIES for label in centuries):
+        raise HistoryError(f"centuries={centuries!r}: expected a first and a last label out of {', '.join(CENTURIES)}")
+    first, last = (CENTURIES.index(label) for label in centuries)
+    if last <= first:
+        raise HistoryError(f"centuries={centuries!r}: the last century must come after the first")
+    return first, last
+
+
+def make_history(
+    name: str,
+    survey: Survey,
+    evaluation: Questionnaire,
+    centuries: tuple[str, str] | list[str] | None = None,
+    engine: str = "transformers",
+    mode: Mode = "logprob",
+) -> History:
+    """The history called ``name``; cheap, nothing is loaded.
+
+    Raises:
+        HistoryError: If there is no such history or no such range of centuries.
+        EngineError: If there is no such engine.
+        ValueError: If there is no such mode.
+    """
+    first, last = parse_centuries(centuries)
+    if engine not in ENGINES:
+        raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}")
+    if name == "simulated":
+        return SimulatedHistory(survey, evaluation, first, last)
+    if name == "simulated-random":
+        return SimulatedRandomHistory(survey, evaluation, first, last)
+    if name == "histtiny":
+        chosen = slice(first, last + 1)
+        return LiveHistory(name, histtiny_refs()[chosen], CENTURIES[chosen], survey, evaluation, engine, mode)
+    raise HistoryError(f"unknown history {name!r}; choose from {', '.join(HISTORIES)}")

@@ -1,0 +1,41 @@
+"""The trajectories of value vectors: the published (planted) one, and smooth random ones."""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+
+from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS, WORLDVIEWS
+
+
+@lru_cache(maxsize=1)
+def planted() -> np.ndarray:
+    """The (9, 19) planted trajectory, C013 to C021, from ``assets/histtiny/planted.csv``.
+
+    Units are the instrument's: centred values in [-1, 1]. The array is read-only.
+    """
+    path = resources.files("pg_envs") / "assets" / "histtiny" / "planted.csv"
+    rows = {row["dimension"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
+    table = np.array([[float(rows[d.key][f"C{n:03d}"]) for d in DIMENSIONS] for n in range(13, 22)])
+    table.setflags(write=False)
+    return table
+
+
+def smooth_random(rng: np.random.Generator, n_centuries: int) -> np.ndarray:
+    """A (n_centuries, 19) smooth trajectory: a level, a trend and one slow swing a dimension.
+
+    v_d(u) = tanh(a + b (2u - 1) + c sin(2 pi (f u + p))), u in [0, 1] over the episode, with a ~ N(0, 0.4),
+    b ~ N(0, 0.8), c ~ N(0, 0.3), f ~ U(0.3, 1), p ~ U(0, 1). Worldviews are softmax shares of such curves,
+    so that they sum to nothing: v = (4P - 1) / 3.
+    """
+    u = np.linspace(0.0, 1.0, n_centuries)[:, None]
+    a, b, c = rng.standard_normal((3, N_DIMENSIONS)) * np.array([[0.4], [0.8], [0.3]])
+    f, p = rng.random((2, N_DIMENSIONS))
+    curves = a + b * (2 * u - 1) + c * np.sin(2 * np.pi * ((0.3 + 0.7 * f) * u + p))
+    values = np.tanh(curves)
+    shares = np.exp(curves[:, WORLDVIEWS.start :])
+    values[:, WORLDVIEWS.start :] = (4 * shares / shares.sum(axis=1, keepdims=True) - 1) / 3
+    return values

@@ -1,0 +1,124 @@
+"""Finding out, before any work starts, whether a ModelRef will load. Reads headers only, no weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+def check_files(ref: ModelRef) -> None:
+    """Check that the files behind ``ref`` exist, are whole, and belong together.
+
+    A base that is a hub id is left to the hub's own loading code; its adapter is checked.
+
+    Raises:
+        ModelRefError: Naming the ModelRef, the file and the reason.
+    """
+    base = local_path(ref.base)
+    base_shapes: dict[str, tuple[int, ...]] = {}
+    if base is not None:
+        base_shapes = _base_shapes(ref, base)
+    if ref.adapter is None:
+        return
+    adapter = local_path(ref.adapter)
+    if adapter is None or not adapter.is_dir():
+        raise ModelRefError(f"{ref}: no adapter folder at {ref.adapter!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
+    config = _read_json(ref, adapter / ADAPTER_CONFIG)
+    _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
+    shapes = _shapes(ref, adapter / ADAPTER_WEIGHTS)
+    if base_shapes:
+        _check_fit(ref, shapes, base_shapes)
+
+
+def fingerprint(ref: ModelRef) -> str:
+    """16 hexadecimal digits that change with the weights: SHA-256 over the local safetensors files and the hub id."""
+    digest = hashlib.sha256()
+    for name in (ref.base, ref.adapter):
+        path = local_path(name) if name else None
+        if path is None:
+            digest.update(str((name, ref.revision)).encode())
+            continue
+        for file in sorted(path.glob("*.safetensors")):
+            digest.update(file.name.encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _read_json(ref: ModelRef, path: Path) -> dict[str, object]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelRefError(f"{ref}: no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise ModelRefError(f"{ref}: {path} is damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelRefError(f"{ref}: {path} is damaged: expected a JSON object, found {type(data).__name__}")
+    return data
+
+
+def _shapes(ref: ModelRef, path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise ModelRefError(f"{ref}: no file {path}; only safetensors are read") from error
+    except (OSError, SafetensorError) as error:
+        raise ModelRefError(f"{ref}: {path} is damaged: {error}") from error
+
+
+def _base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
+    if not base.is_dir():
+        raise ModelRefError(f"{ref}: no model folder at {str(base)!r}; give a folder with config.json, or a hub id")
+    _read_json(ref, base / "config.json")
+    files = sorted(base.glob("*.safetensors"))
+    if not files:
+        raise ModelRefError(f"{ref}: no *.safetensors in {base}; other formats are not read")
+    index = base / "model.safetensors.index.json"
+    if index.exists():
+        weight_map = _read_json(ref, index).get("weight_map")
+        wanted = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+        missing = sorted(wanted - {file.name for file in files})
+        if missing:
+            raise ModelRefError(f"{ref}: {base} lacks {missing[0]}, which {index.name} lists")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        shapes.update(_shapes(ref, file))
+    return shapes
+
+
+def _check_base_name(ref: ModelRef, trained_on: str) -> None:
+    """Refuse an adapter that says it was trained on another base than ``ref``'s."""
+    if not trained_on or trained_on == ref.base:
+        return
+    ours, theirs = local_path(ref.base), local_path(trained_on)
+    # A folder may have moved since; only two places that both exist, or two hub ids, can be told apart.
+    if ours is None and theirs is None:
+        differ = True
+    else:
+        differ = ours is not None and theirs is not None and theirs.is_dir() and ours.resolve() != theirs.resolve()
+    if differ:
+        raise ModelRefError(f"{ref}: the adapter was trained on another base, {trained_on!r}")
+
+
+def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[str, tuple[int, ...]]) -> None:
+    """Refuse an adapter whose matrices do not fit the base's (LoRA: A is (r, in), B is (out, r))."""
+    for name, shape in adapter.items():
+        for part, axis in ((".lora_A.", 1), (".lora_B.", 0)):
+            if part not in name:
+                continue
+            module = name.split(part)[0].removeprefix("base_model.model.") + ".weight"
+            if module not in base:
+                raise ModelRefError(f"{ref}: the adapter is for another base: it changes {module!r}, which this base does not have")
+            if shape[axis] != base[module][axis]:
+                raise ModelRefError(
+                    f"{ref}: the adapter is for another base: {name} has shape {shape}, the base's {module} has {base[module]}"
+                )

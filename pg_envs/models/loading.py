@@ -1,0 +1,77 @@
+"""Loading bases and tokenizers: safetensors only, no remote code, nothing fetched that was not named."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
+
+logger = logging.getLogger(__name__)
+
+# The historical models were tuned on the Alpaca prompt and carry no chat template of their own.
+ALPACA_TEMPLATE = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "{% for message in messages %}{% if message['role'] == 'user' %}### Instruction:\n{{ message['content'] }}\n\n### Response:\n"
+    "{% else %}{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def default_device() -> torch.device:
+    """The first GPU if there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 matrix products run on dedicated units of this device (AVX512-BF16, AMX or a GPU's)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device has units for it, else float32."""
+    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+
+
+def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device) -> Any:
+    """Load the base that ``ref`` names, without its adapter.
+
+    Raises:
+        ModelRefError: If it does not load, with the reason.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            loadable_name(ref.base),
+            revision=ref.revision or "main",
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelRefError(f"{ref}: the base does not load: {error}") from error
+    model.config.use_cache = True
+    return model.to(device).eval()
+
+
+def load_tokenizer(ref: ModelRef) -> Any:
+    """Load the base's tokenizer; one without a chat template gets Alpaca's, as the historical models need.
+
+    Raises:
+        ModelRefError: If it does not load, with the reason.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(loadable_name(ref.base), revision=ref.revision or "main", trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelRefError(f"{ref}: the tokenizer does not load: {error}") from error
+    if tokenizer.chat_template is None:
+        logger.info("%s has no chat template; using Alpaca's", ref)
+        tokenizer.chat_template = ALPACA_TEMPLATE
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer

@@ -1,0 +1,66 @@
+"""Naming a model by value, and finding where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+ASSET_PREFIX = "pg_envs:"
+"""Names what ships with the package, so that results do not depend on where it is installed."""
+
+
+class ModelRefError(ValueError):
+    """A ModelRef that does not load; the message says which and why."""
+
+
+@dataclass(frozen=True, order=True)
+class ModelRef:
+    """The name of a model: frozen, hashable, JSON-able; never the model itself.
+
+    Attributes:
+        base: A folder, a hub id, or ``pg_envs:...`` for what ships with the package.
+        revision: Commit, tag or branch of a hub id; None for folders.
+        adapter: Folder of a LoRA adapter (PEFT's layout) on that base, or None for the bare base.
+    """
+
+    base: str
+    revision: str | None = None
+    adapter: str | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """A dict of plain values; ``from_json`` reverses it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ModelRef:
+        """The ModelRef that ``to_json`` wrote."""
+        return cls(**data)
+
+    def with_adapter(self, adapter: str | Path | None) -> ModelRef:
+        """The same base with another adapter."""
+        return ModelRef(self.base, self.revision, None if adapter is None else str(adapter))
+
+    def __str__(self) -> str:
+        """``base@revision+adapter``."""
+        revision = f"@{self.revision}" if self.revision else ""
+        adapter = f"+{self.adapter}" if self.adapter else ""
+        return f"{self.base}{revision}{adapter}"
+
+
+def local_path(name: str) -> Path | None:
+    """The local folder that ``name`` means, or None if it can only be a hub id."""
+    if name.startswith(ASSET_PREFIX):
+        return Path(str(resources.files("pg_envs") / "assets")) / name.removeprefix(ASSET_PREFIX)
+    path = Path(name).expanduser()
+    # A hub id is "name" or "owner/name"; anything that looks like a path must be one.
+    if path.is_dir() or path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        return path
+    return None
+
+
+def loadable_name(name: str) -> str:
+    """What ``from_pretrained`` is given for ``name``."""
+    path = local_path(name)
+    return name if path is None else str(path)

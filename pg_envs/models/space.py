@@ -1,0 +1,69 @@
+"""The action space of histories whose humans are language models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+
+from pg_envs.models.ref import ModelRef
+
+
+class ModelSpace(Space[ModelRef]):
+    """All models on one base: the bare base and every LoRA adapter on it.
+
+    The space holds names, never weights, so it copies, compares and pickles cheaply. ``sample`` draws from
+    ``examples`` (the history's own models), since a random adapter would name nothing.
+    """
+
+    def __init__(self, examples: Sequence[ModelRef], seed: int | np.random.Generator | None = None) -> None:
+        """Make the space of models that share the examples' base.
+
+        Args:
+            examples: At least one ModelRef; all must have the same base and revision.
+            seed: For ``sample``.
+
+        Raises:
+            ValueError: If there are no examples, or they differ in base or revision.
+        """
+        if not examples:
+            raise ValueError("a ModelSpace needs at least one example; got none")
+        bases = {(ref.base, ref.revision) for ref in examples}
+        if len(bases) > 1:
+            raise ValueError(f"a ModelSpace has one base; the examples have {len(bases)}: {sorted(map(str, bases))}")
+        self.examples = tuple(examples)
+        self.base, self.revision = examples[0].base, examples[0].revision
+        super().__init__(shape=None, dtype=None, seed=seed)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """False: a name has no array form."""
+        return False
+
+    def sample(self, mask: Any = None, probability: Any = None) -> ModelRef:
+        """One of ``examples``, uniformly; masks are not supported."""
+        if mask is not None or probability is not None:
+            raise ValueError("ModelSpace.sample takes neither mask nor probability; draw from .examples instead")
+        return self.examples[int(self.np_random.integers(len(self.examples)))]
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is a ModelRef on this base."""
+        return isinstance(x, ModelRef) and (x.base, x.revision) == (self.base, self.revision)
+
+    def to_jsonable(self, sample_n: Sequence[ModelRef]) -> list[Any]:
+        """Samples as plain dicts."""
+        return [ref.to_json() for ref in sample_n]
+
+    def from_jsonable(self, sample_n: list[Any]) -> list[ModelRef]:
+        """The samples that ``to_jsonable`` wrote."""
+        return [ModelRef.from_json(data) for data in sample_n]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether ``other`` is the space of the same base with the same examples."""
+        return isinstance(other, ModelSpace) and self.examples == other.examples
+
+    def __repr__(self) -> str:
+        """``ModelSpace(base)``."""
+        return f"ModelSpace({ModelRef(self.base, self.revision)})"

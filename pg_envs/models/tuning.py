@@ -1,0 +1,168 @@
+"""Fine-tuning: ModelRef in, new ModelRef out, nothing overwritten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import TrainerCallback, set_seed
+
+from pg_envs.models.checks import check_files
+from pg_envs.models.loading import default_device, has_fast_bfloat16, load_base, load_tokenizer
+from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.progress import report
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+ADAPTER_NAME = "default"
+
+
+class TrainingError(RuntimeError):
+    """A training that gave no usable model, such as one whose loss is not finite."""
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """What every fine-tuning needs to be told. Rates and sizes are histtiny's; larger models want smaller rates."""
+
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW; linear warm-up over the first twentieth, then linear decay."""
+    n_epochs: float = 1.0
+    """Passes over the data."""
+    batch_size: int = 16
+    """Examples per step."""
+    max_length_tokens: int = 512
+    """Longer examples are cut."""
+    lora_rank: int = 8
+    """Rank of a new adapter (an existing adapter keeps its own)."""
+    lora_alpha: int = 16
+    """Scale of a new adapter."""
+
+
+def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[str, Any]:
+    """Arguments that every Hugging Face trainer here takes: quiet, no checkpoints of its own, seeded."""
+    device = default_device()
+    return {
+        "output_dir": str(scratch),
+        "learning_rate": config.learning_rate,
+        "num_train_epochs": config.n_epochs,
+        "per_device_train_batch_size": config.batch_size,
+        "max_length": config.max_length_tokens,
+        "warmup_steps": 0.05,
+        "lr_scheduler_type": "linear",
+        "seed": seed,
+        "use_cpu": device.type == "cpu",
+        "bf16": has_fast_bfloat16(device),
+        "gradient_checkpointing": False,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "logging_strategy": "no",
+        "dataloader_pin_memory": device.type == "cuda",
+    }
+
+
+MakeTrainer = Callable[[Any, Any, Path], Any]
+"""Given a PEFT model, a tokenizer and a scratch folder, returns a Hugging Face trainer ready to ``train()``."""
+
+
+def finetune(ref: ModelRef, out: str | Path, make_trainer: MakeTrainer, seed: int, config: TuningConfig, what: str) -> ModelRef:
+    """Train a LoRA adapter with any Hugging Face trainer and save it.
+
+    The model starts as ``ref``: with an adapter, that adapter is trained on; without one, a new one.
+
+    Args:
+        ref: Where to start.
+        out: Folder for the new adapter; must not exist.
+        make_trainer: See ``MakeTrainer``.
+        seed: For the new adapter's weights and the trainer; the same seed gives the same adapter.
+        config: The LoRA rank and scale of a new adapter.
+        what: How the work is called in progress reports.
+
+    Returns:
+        ModelRef of the same base with the new adapter.
+
+    Raises:
+        ModelRefError: If ``ref`` does not load.
+        FileExistsError: If ``out`` exists.
+        TrainingError: If training leaves weights that are not finite; nothing is saved then.
+    """
+    out = Path(out)
+    if out.exists():
+        raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
+    check_files(ref)
+    set_seed(seed)
+    tokenizer = load_tokenizer(ref)
+    model = trainable(ref, config)
+    scratch = out.with_name(f"{out.name}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        trainer = make_trainer(model, tokenizer, scratch / "trainer")
+        trainer.add_callback(_Reporting(what))
+        trainer.train()
+        _save_adapter(trainer.accelerator.unwrap_model(trainer.model), ref, scratch / "adapter")
+        (scratch / "adapter").rename(out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return ref.with_adapter(out)
+
+
+def trainable(ref: ModelRef, config: TuningConfig) -> PeftModel:
+    """The model that ``ref`` names with one trainable adapter called ``default``, base frozen, in float32 on a CPU."""
+    device = default_device()
+    base = load_base(ref, torch.float32 if device.type == "cpu" else torch.bfloat16, device)
+    base.config.use_cache = False
+    if ref.adapter is not None:
+        return PeftModel.from_pretrained(base, loadable_name(ref.adapter), adapter_name=ADAPTER_NAME, is_trainable=True)
+    lora = LoraConfig(
+        r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(base, lora, adapter_name=ADAPTER_NAME)
+
+
+def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config: TuningConfig | None = None) -> ModelRef:
+    """Supervised LoRA fine-tuning with TRL's ``SFTTrainer``.
+
+    Args:
+        ref: Where to start; see ``finetune``, also for what is raised.
+        dataset: TRL's ``prompt``/``completion`` (the loss is on the completion), or ``text``.
+        out: Folder for the new adapter; must not exist.
+        seed: The same seed gives the same adapter.
+        config: Rates and sizes.
+    """
+    from trl import SFTConfig, SFTTrainer
+
+    config = config or TuningConfig()
+
+    def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
+        arguments = SFTConfig(**trainer_arguments(config, scratch, seed))
+        return SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
+
+    return finetune(ref, out, make_trainer, seed, config, what="supervised fine-tuning")
+
+
+def _save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+            raise TrainingError(f"training from {ref} left weights that are not finite in {name}; try a lower learning rate")
+    # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
+    model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
+    model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+class _Reporting(TrainerCallback):
+    """Turns trainer steps into progress reports."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        report(self.what, state.global_step, state.max_steps)

@@ -1,0 +1,142 @@
+"""The survey: comparisons that humans vote on, and the votes as training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pg_envs.values.forms import FORMS, forms_for
+from pg_envs.values.questionnaire import Item
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+VoteRule = Literal["sample", "majority"]
+VOTE_RULES: tuple[VoteRule, ...] = ("sample", "majority")
+VOTE_FORMS = ("ab", "4c_fav")
+"""Humans are asked in the forms with one-letter answers: one short prompt per order."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two options of one item, put side by side.
+
+    Attributes:
+        item: The questionnaire item.
+        first: Index of the option that a vote of +1 prefers.
+        second: Index of the option that a vote of -1 prefers.
+    """
+
+    item: Item
+    first: int
+    second: int
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The two options' texts."""
+        return self.item.options[self.first], self.item.options[self.second]
+
+
+def make_comparisons(items: Sequence[Item]) -> tuple[Comparison, ...]:
+    """Every pair of options of every item: one for two-option items, six for four-option ones."""
+    return tuple(Comparison(item, i, j) for item in items for i, j in combinations(range(len(item.options)), 2))
+
+
+def first_preferred(comparison: Comparison, option_probabilities: np.ndarray) -> float:
+    """P(first over second) from the (K,) probabilities of the item's options, by Luce's choice axiom: p_i / (p_i + p_j)."""
+    p, q = option_probabilities[comparison.first], option_probabilities[comparison.second]
+    return float(p / (p + q)) if p + q > 0 else 0.5
+
+
+def cast_votes(probabilities: np.ndarray, rule: VoteRule, rng: np.random.Generator) -> np.ndarray:
+    """(Q,) int8 votes from (Q,) probabilities of preferring the first option.
+
+    Args:
+        probabilities: In [0, 1]; NaN (no valid answer) gives 0.
+        rule: ``sample`` draws +1 with the probability, else -1; ``majority`` takes the larger side, 0 at exactly 1/2.
+        rng: Source of the draws; used only by ``sample``.
+    """
+    if rule == "sample":
+        votes = (2 * (rng.random(probabilities.shape) < probabilities) - 1).astype(np.int8)
+    else:
+        votes = np.sign(probabilities - 0.5).astype(np.int8)
+    return np.where(np.isnan(probabilities), 0, votes).astype(np.int8)
+
+
+def to_preference_dataset(
+    survey: Sequence[Comparison], votes: np.ndarray, rng: np.random.Generator, rows_per_vote: int = 1, letters_only: bool = True
+) -> Dataset:
+    """Turn votes into preference data for TRL's trainers.
+
+    Each row asks the vote's item in one question form and one order of the options, both drawn with ``rng``, so
+    that neither a form nor a place is favoured.
+
+    Args:
+        survey: The comparisons.
+        votes: (Q,) in {-1, 0, 1}; zeros give no rows.
+        rng: Source of forms and orders.
+        rows_per_vote: Rows drawn for every vote that is not zero.
+        letters_only: Use only the forms whose answer is a letter or a word, which are short; else all forms.
+
+    Returns:
+        ``datasets.Dataset`` with conversational ``prompt``, ``chosen``, ``rejected``.
+
+    Raises:
+        ValueError: If survey and votes differ in length.
+    """
+    from datasets import Dataset
+
+    if len(survey) != len(votes):
+        raise ValueError(f"{len(votes)} votes for {len(survey)} comparisons; expected one vote a comparison")
+    rows = []
+    for comparison, vote in zip(survey, votes, strict=True):
+        if vote == 0:
+            continue
+        item = comparison.item
+        preferred, other = (comparison.first, comparison.second)[:: 1 if vote > 0 else -1]
+        forms = [form for form in forms_for(len(item.options)) if form.letters or not letters_only]
+        for _ in range(rows_per_vote):
+            form = forms[rng.integers(len(forms))]
+            order = form.orders[rng.integers(len(form.orders))]
+            answers = form.answers(item, order)
+            rows.append(
+                {
+                    "prompt": [{"role": "user", "content": form.prompt(item, order)}],
+                    "chosen": [{"role": "assistant", "content": answers[order.index(preferred)]}],
+                    "rejected": [{"role": "assistant", "content": answers[order.index(other)]}],
+                }
+            )
+    return Dataset.from_list(rows)
+
+
+def to_completion_dataset(items: Sequence[Item], probabilities: Sequence[np.ndarray], rng: np.random.Generator) -> Dataset:
+    """Turn (K,) option probabilities of items into drawn answers for TRL's ``SFTTrainer``.
+
+    Every item is asked once in every letter form, in a drawn order, and answered by a draw from its
+    probabilities; items without a valid answer (NaN) are left out.
+
+    Returns:
+        ``datasets.Dataset`` with conversational ``prompt`` and ``completion``.
+    """
+    from datasets import Dataset
+
+    rows = []
+    for item, p in zip(items, probabilities, strict=True):
+        if np.isnan(p).any():
+            continue
+        for form in FORMS.values():
+            if form.n_options != len(item.options) or form.whole_answer:
+                continue
+            order = form.orders[rng.integers(len(form.orders))]
+            option = int(rng.choice(len(p), p=p / p.sum()))
+            rows.append(
+                {
+                    "prompt": [{"role": "user", "content": form.prompt(item, order)}],
+                    "completion": [{"role": "assistant", "content": form.answers(item, order)[order.index(option)]}],
+                }
+            )
+    return Dataset.from_list(rows)
