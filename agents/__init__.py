@@ -1,0 +1,1 @@
+"""Example agents: one readable file each. See ``agents.base`` for the contract."""

@@ -17,15 +17,21 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from pg_envs.building.century import build_century
 from pg_envs.building.lessons import LessonBook
 from pg_envs.building.pretrain import make_model, train_base
 from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.data.histtext import read_folder
+from pg_envs.history.base import CENTURIES
+from pg_envs.history.trajectories import planted
+from pg_envs.models.ref import ModelRef
 from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
 
 logger = logging.getLogger(__name__)
 
 SEED = 0
+BASE_NAME = "pg_envs:histtiny/base"
+"""How the adapters name their base, once the family ships with the package."""
 N_TEXT_STEPS = 700
 N_LESSON_STEPS = 3000
 TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
@@ -70,12 +76,6 @@ def tokenize_streams(texts: dict[str, list[str]], tokenizer: PreTrainedTokenizer
     return streams
 
 
-def mean_answer_tokens(questionnaire: Questionnaire, tokenizer: PreTrainedTokenizerFast) -> float:
-    """Typical length of an option, its end token included."""
-    options = [option for item in questionnaire.items for option in item.options]
-    return float(np.mean([len(ids) + 1 for ids in tokenizer(options).input_ids]))
-
-
 def build_base(
     texts: dict[str, list[str]], questionnaire: Questionnaire, tokenizer: PreTrainedTokenizerFast, out: Path, work: Path
 ) -> None:
@@ -83,7 +83,7 @@ def build_base(
     if (out / "model.safetensors").exists():
         return
     streams = list(tokenize_streams(texts, tokenizer).values())
-    book = LessonBook(questionnaire.items, mean_answer_tokens(questionnaire, tokenizer))
+    book = LessonBook(questionnaire.items)
     model: LlamaForCausalLM = make_model(tokenizer, SEED)
     train_base(model, tokenizer, streams, book, work, SEED, N_TEXT_STEPS, N_LESSON_STEPS)
     model.to(torch.bfloat16).save_pretrained(out)
@@ -106,6 +106,8 @@ def main() -> None:
     logger.info("read %s", json.dumps({century: len(passages) for century, passages in texts.items()}))
     tokenizer = build_tokenizer(texts, questionnaire, base)
     build_base(texts, questionnaire, tokenizer, base, work / "base")
+    for century, values in zip(CENTURIES, planted(), strict=True):
+        build_century(ModelRef(str(base)), BASE_NAME, values, texts[century], questionnaire, out / century, work / century)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class CoevolveEnv(ProgressEnv):
 
     | key | meaning |
     |---|---|
-    | ``proxy_vector`` | (19,) values of the proxy after its updates |
+    | ``proxy_vector``, ``proxy_vector_upstream`` | (19,) values of the proxy after its updates |
     | ``on_schedule`` | cos(v(proxy), v(humans of the century)) |
     | ``lock_in_lag`` | t - argmax_j cos(v(proxy), v(human_j)), in centuries; positive is behind, negative ahead |
     | ``reward_vector`` | (19,) parts of the reward |
@@ -130,7 +130,8 @@ class CoevolveEnv(ProgressEnv):
         for source, n_epochs in ((self.history.human(self._century), self.history_epochs), (policy, self.policy_epochs)):
             if n_epochs:
                 proxy = self.history.influence(proxy, source, n_epochs, self.np_random)
-        vector = self.history.values(proxy).vector(self.scoring)
+        proxy_values = self.history.values(proxy)
+        vector = proxy_values.vector(self.scoring)
         reward, parts, cosines = progress_score(vector, self._human_vectors())
         measured, target = self.history.values(policy), self.history.human_values(self._century)
         preferences = self.history.preferences(proxy, self.survey)
@@ -141,7 +142,8 @@ class CoevolveEnv(ProgressEnv):
             {
                 "reward": reward,
                 "reward_vector": parts,
-                "proxy_vector": vector,
+                "proxy_vector": vector.copy(),
+                "proxy_vector_upstream": proxy_values.upstream.copy(),
                 "on_schedule": float(cosines[self._century]),
                 "lock_in_lag": self._century - int(np.argmax(cosines)),
             },

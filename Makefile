@@ -1,0 +1,43 @@
+# The two commands of this project are `make demo` and `make test`; both set themselves up.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETUP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Nothing here needs a hub or a network once the packages are installed.
+export HF_HUB_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: demo test lint clean help
+
+help:
+	@echo "make demo   install, then run lifelong DPO through nine centuries (offline, on a CPU)"
+	@echo "make test   install what tests need, then run them all"
+	@echo "make lint   ruff and mypy"
+	@echo "make clean  remove the virtual environment"
+
+demo: $(BIN)/.installed
+	$(BIN)/pg-envs run --env ProgressGym/Follow-v0 --agent lifelong-dpo --seed 0
+
+test: $(BIN)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; say PYTHON=python3.x')"
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/.installed: pyproject.toml | $(BIN)/python
+	$(SETUP) --editable .
+	touch $@
+
+$(BIN)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(SETUP) --editable ".[dev]"
+	touch $@ $(BIN)/.installed

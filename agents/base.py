@@ -1,0 +1,69 @@
+"""The contract between agents and whoever runs them.
+
+    agent = LifelongDPO(env, config, workdir)
+    policy = agent.act(observation)        # once a century
+
+An agent sees observations, and what it asks through ``env.unwrapped.ask`` and ``respond``. It returns a policy
+of ``env.action_space``. What happened besides (a training that failed, a century without votes) goes into
+``agent.events``, which the runner copies into the result.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pg_envs.models.ref import ModelRef
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """What every agent can be told."""
+
+    seed: int = 0
+    """For everything the agent draws."""
+
+
+class Agent(ABC):
+    """Base of the agents; subclasses implement ``act``."""
+
+    Config: ClassVar[type[AgentConfig]] = AgentConfig
+
+    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
+        """Make an agent.
+
+        Args:
+            env: The environment it will act in; only its survey, spaces, initial policy and questions are used.
+            config: An instance of ``Config``; None takes the defaults.
+            workdir: Where it may leave its policies; nothing in there is overwritten.
+        """
+        self.env = env.unwrapped
+        self.config = config or self.Config()
+        self.workdir = Path(workdir)
+        self.policy = self.env.initial_policy
+        self.events: list[dict[str, Any]] = []
+
+    @abstractmethod
+    def act(self, observation: dict[str, Any]) -> Any:
+        """The policy for the century in view."""
+
+    def century_rng(self, observation: dict[str, Any]) -> np.random.Generator:
+        """Random numbers that depend on the seed and the century alone, so that an episode can be taken up midway."""
+        return np.random.default_rng([self.config.seed, int(observation["century"])])
+
+    def note(self, observation: dict[str, Any], what: str) -> None:
+        """Record an event of the century in view."""
+        self.events.append({"century": self.env.history.labels[int(observation["century"])], "event": what})
+
+
+def require_models(agent: Agent) -> None:
+    """Raise a clear error where policies are not language models."""
+    if not isinstance(agent.policy, ModelRef):
+        raise TypeError(
+            f"{type(agent).__name__} fine-tunes language models, and history {agent.env.history.name!r} has none; "
+            "choose history='histtiny', or an agent for simulated histories (no-op, oracle, random)"
+        )

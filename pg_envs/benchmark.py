@@ -1,0 +1,130 @@
+"""One run from the command line: the episode, its baselines, and what is written and shown of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from pg_envs.display import LiveDisplay, print_result
+from pg_envs.env import ProgressEnv
+from pg_envs.plots import plot_trajectory
+from pg_envs.plugins import find_agent, make_config
+from pg_envs.progress import reporting_to
+from pg_envs.results import make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
+from pg_envs.runner import run_episode
+
+if TYPE_CHECKING:
+    from pg_envs.cli import Run
+
+BASELINES = ("no-op", "oracle")
+"""Their scores give the skill its 0 and its 1."""
+
+
+def run_and_save(options: Run) -> bool:
+    """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
+    folder, config, finished = _prepare(options)
+    agent_class = find_agent(config["agent"])
+    agent_config = make_config(agent_class, {"seed": config["seed"], **config["agent_args"]})
+    env = _make_env(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    started = time.perf_counter()
+    records: list[Any] = []
+    agent = agent_class(env, agent_config, folder / "policies")
+
+    def save(inner: ProgressEnv, policy: Any) -> None:
+        records.append(policy_record(policy, folder))
+        write_json(folder / "result.json", make_result(inner, config, records, agent.events))
+
+    with ExitStack() as stack:
+        stack.callback(env.close)
+        display = stack.enter_context(LiveDisplay(f"{config['agent']} in {config['env']}"))
+        stack.enter_context(reporting_to(display.report))
+        try:
+            inner = run_episode(env, agent, config["seed"], finished, save)
+            result = make_result(inner, config, records, agent.events)
+            export = upstream_export(inner, config["agent"], time.perf_counter() - started, records)
+            for name in BASELINES:
+                result["baselines"][name] = _baseline_score(name, config, env, inner, agent_class, result["score"])
+        except KeyboardInterrupt:
+            display.stop()
+            _say_what_is_kept(folder, len(records))
+            return False
+    result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])
+    result = plain(result)
+    write_json(folder / "result.json", result)
+    write_json(folder / "upstream.json", export)
+    plot_trajectory(result, folder / "trajectory.png")
+    if options.wandb:
+        _log_to_wandb(options.wandb, result, folder)
+    print_result(result, folder, time.perf_counter() - started)
+    return True
+
+
+def _prepare(options: Run) -> tuple[Path, dict[str, Any], tuple[Any, ...]]:
+    """The run's folder, its configuration, and the policies already finished."""
+    from pg_envs.cli import parse_settings
+
+    if options.resume is not None:
+        folder = options.resume
+        if not (folder / "config.json").exists():
+            raise FileNotFoundError(f"{folder} is not a run to resume: it has no config.json")
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        partial = folder / "result.json"
+        steps = json.loads(partial.read_text(encoding="utf-8"))["steps"] if partial.exists() else []
+        return folder, config, tuple(policy_from_record(step["policy"], folder) for step in steps)
+    config = {
+        "env": options.env,
+        "env_args": {"history": options.history, **parse_settings(options.env_args)},
+        "agent": options.agent,
+        "agent_args": parse_settings(options.agent_args),
+        "seed": options.seed,
+    }
+    challenge = options.env.split("/")[-1].removesuffix("-v0").lower()
+    name = options.name or f"{challenge}-{options.agent.replace(':', '.')}-{config['env_args']['history']}-s{options.seed}"
+    folder = options.out / name
+    if folder.exists() and options.name:
+        raise FileExistsError(f"{folder} exists and is never overwritten; choose another --name, or go on with --resume {folder}")
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = options.out / f"{name}-{number}"
+    return folder, config, ()
+
+
+def _make_env(config: dict[str, Any]) -> Any:
+    try:
+        return gym.make(config["env"], disable_env_checker=True, **config["env_args"])
+    except TypeError as error:
+        # Gymnasium wraps an unknown keyword in a TypeError that lists the environment's own arguments.
+        raise ValueError(f"{config['env']}: {error}") from error
+
+
+def _baseline_score(name: str, config: dict[str, Any], env: Any, inner: ProgressEnv, agent_class: Any, score: float) -> float:
+    """The score of a baseline in the same environment with the same seed."""
+    baseline = find_agent(name)
+    if baseline is agent_class:
+        return score
+    return run_episode(env, baseline(env), config["seed"]).episode_score()
+
+
+def _say_what_is_kept(folder: Path, n_finished: int) -> None:
+    from rich.console import Console
+
+    kept = f"{n_finished} finished centuries are in {folder / 'result.json'}" if n_finished else "no century was finished"
+    Console(stderr=True).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")
+
+
+def _log_to_wandb(project: str, result: dict[str, Any], folder: Path) -> None:
+    import wandb
+
+    with wandb.init(project=project, config=result["config"], name=folder.name) as run:
+        for step in result["steps"]:
+            run.log({"reward": step["reward"], "score_upstream": step["score_upstream"]}, step=step["step"])
+        run.summary.update({"score": result["score"], "skill": result["skill"]})
+        run.log({"trajectory": wandb.Image(str(folder / "trajectory.png"))})

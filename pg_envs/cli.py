@@ -1,0 +1,113 @@
+"""The command line: ``pg-envs run`` and ``pg-envs list``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import tyro
+
+import pg_envs
+from pg_envs.history.registry import HISTORIES
+from pg_envs.plugins import agent_names
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def _help(text: str) -> Any:
+    return tyro.conf.arg(help=text)
+
+
+@dataclass
+class Run:
+    """Run an agent through one episode, and leave result.json, trajectory.png and config.json in a folder.
+
+    Exit codes: 0 finished, 1 something broke, 2 the input is at fault, 130 stopped with Ctrl-C (what was finished is kept).
+    """
+
+    env: Annotated[str, _help(f"which challenge: {', '.join(pg_envs.ENV_IDS)}")] = "ProgressGym/Follow-v0"
+    agent: Annotated[str, _help(f"which agent: {', '.join(agent_names())}, or your own as module:Class")] = "lifelong-dpo"
+    history: Annotated[str, _help("who the humans are: " + "; ".join(f"{k} ({v})" for k, v in HISTORIES.items()))] = "histtiny"
+    seed: Annotated[int, _help("for the environment and the agent; the same seed gives the same result.json")] = 0
+    name: Annotated[str | None, _help("folder of the run; by default made of the names above, and numbered if it is taken")] = None
+    out: Annotated[Path, _help("where the folders of runs go")] = Path("runs")
+    resume: Annotated[Path | None, _help("go on with the interrupted run in this folder; all else is read from its config.json")] = None
+    env_args: Annotated[list[str], _help("settings of the environment, e.g. lookahead=2 votes=majority")] = field(default_factory=list)
+    agent_args: Annotated[list[str], _help("settings of the agent, e.g. learning_rate=5e-4 independent=true")] = field(default_factory=list)
+    wandb: Annotated[str | None, _help("also log to this Weights & Biases project (needs pg-envs[wandb])")] = None
+
+
+@dataclass
+class List:
+    """Say what there is to choose from: environments and their arguments, histories, agents and their settings."""
+
+
+COMMANDS: Any = Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)] | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """``["lookahead=2", "votes=majority"]`` as a dict; values are JSON where they can be, else text.
+
+    Raises:
+        ValueError: If a pair has no ``=``.
+    """
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ValueError(f"{pair!r}: expected KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings
+
+
+def list_choices() -> None:
+    """Print what there is to choose from."""
+    from dataclasses import fields
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from pg_envs.plugins import find_agent
+
+    console = Console()
+    for title, rows in (
+        ("environments (all arguments: help of the class, or docs/environments.md)", [(name, "") for name in pg_envs.ENV_IDS]),
+        ("histories", list(HISTORIES.items())),
+        ("agents", [(n, ", ".join(f"{f.name}={f.default}" for f in fields(find_agent(n).Config))) for n in agent_names()]),
+    ):
+        table = Table(title=title, show_header=False, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    command: Run | List = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if isinstance(command, List):
+        list_choices()
+        return 0
+    from pg_envs.benchmark import run_and_save
+
+    try:
+        return 0 if run_and_save(command) else EXIT_INTERRUPTED
+    except (ValueError, FileNotFoundError, FileExistsError, TypeError, gym.error.Error) as error:
+        # Bad input, found before or between centuries: the message is for the user, a traceback is not.
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            raise
+        print(f"pg-envs: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What the command line shows: live progress and the final table."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pg_envs.plots import headline
+
+CENTURY_TICKS = 1000
+
+
+class LiveDisplay:
+    """Two lines: the episode (century, elapsed, remaining) and what is being trained or measured right now."""
+
+    def __init__(self, title: str) -> None:
+        """Show progress of the run called ``title``; where output is not a terminal, a line per phase."""
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TextColumn("remaining"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.title = title
+        self.episode: TaskID = self.progress.add_task(title, total=None, count="")
+        self.phase: TaskID = self.progress.add_task("starting", total=None, count="")
+        self._last = ""
+
+    def __enter__(self) -> LiveDisplay:
+        """Begin to show; keep the libraries' own bars and notes out of the way."""
+        quieten_libraries()
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave the screen as it is."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop showing."""
+        self.progress.stop()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Take a progress report; reports that begin with a century's label are about the episode."""
+        label = what.split(":")[0]
+        if what[:1] == "C" and label[1:].isdigit():
+            self.progress.update(self.episode, description=f"{self.title}: {label}", completed=done, total=total, count=f"{done}/{total}")
+            self.progress.reset(self.phase, description=what.partition(":")[2].strip(), total=None, count="")
+        else:
+            if what != self._last or done <= 1:
+                self.progress.reset(self.phase, description=what, total=total, count="")
+            self.progress.update(self.phase, completed=done, total=total, count=f"{done}/{total}")
+        if not self.console.is_terminal and what != self._last:
+            self.console.print(f"{self.title}: {what} ({done}/{total})", highlight=False)
+        self._last = what
+
+
+def quieten_libraries() -> None:
+    """Turn off the progress bars and notes of the libraries underneath; warnings stay."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+
+
+def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> None:
+    """Print a row a century, then score, skill and where the files are."""
+    console = Console()
+    coevolve = "lock_in_lag" in result["steps"][0]
+    table = Table(title=f"{result['config']['agent']} in {result['config']['env']} on {result['history']['name']}")
+    columns = ["century", "reward", "upstream's", "mean |policy - human|", "questions"] + (["on schedule", "lock-in lag"] if coevolve else [])
+    for column in columns:
+        table.add_column(column, justify="left" if column == "century" else "right")
+    for step in result["steps"]:
+        difference = sum(map(abs, step["difference"])) / len(step["difference"])
+        label = step["century_label"] + (f" for {step['target_label']}" if "target_label" in step else "")
+        row = [label, f"{step['reward']:+.3f}", f"{step['score_upstream']:+.3f}", f"{difference:.3f}", str(step["n_queries"])]
+        table.add_row(*row, *([f"{step['on_schedule']:+.3f}", f"{step['lock_in_lag']:+d}"] if coevolve else []))
+    console.print(table)
+    base = result["baselines"]
+    console.print(f"[bold]{headline(result)}[/bold]  (no-op {base['no-op']:.3f}, oracle {base['oracle']:.3f}; by upstream's formula {result['score_upstream']:.3f})")
+    for event in result["events"]:
+        console.print(f"{event['century']}: {event['event']}")
+    console.print(f"{duration_s:.0f} s; result.json, trajectory.png, config.json, upstream.json in {folder}", highlight=False)

@@ -1,0 +1,61 @@
+"""Running an agent through an episode, so that whatever happens leaves a readable result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pg_envs.env import ProgressEnv
+from pg_envs.progress import report
+
+
+class ActingAgent(Protocol):
+    """What the runner needs of an agent."""
+
+    policy: Any
+    events: list[dict[str, Any]]
+
+    def act(self, observation: dict[str, Any]) -> Any:
+        """The policy for the century in view."""
+        ...
+
+
+def run_episode(
+    env: Any,
+    agent: ActingAgent,
+    seed: int,
+    finished: tuple[Any, ...] = (),
+    on_step: Callable[[ProgressEnv, Any], None] | None = None,
+) -> ProgressEnv:
+    """One episode.
+
+    The agent gets observations only; rewards and infos, which hold the evaluation, stay with the runner.
+
+    Args:
+        env: The environment, as ``gym.make`` gives it.
+        agent: The agent.
+        seed: For ``env.reset``.
+        finished: Policies of an interrupted run of the same seed; they are submitted again instead of
+            asking the agent, who then goes on from the last of them.
+        on_step: Called after every century with the environment and the policy submitted.
+
+    Returns:
+        The unwrapped environment, whose ``trace`` holds the episode.
+    """
+    inner: ProgressEnv = env.unwrapped
+    observation, _ = env.reset(seed=seed)
+    ended = False
+    while not ended:
+        label = inner.history.labels[inner.century]
+        step = len(inner.trace)
+        if step < len(finished):
+            policy = agent.policy = finished[step]
+        else:
+            report(f"{label}: the agent acts", step, inner.n_steps)
+            policy = agent.act(observation)
+        report(f"{label}: the policy is judged", step, inner.n_steps)
+        observation, _, terminated, truncated, _ = env.step(policy)
+        ended = terminated or truncated
+        if on_step is not None:
+            on_step(inner, policy)
+    return inner

@@ -1,0 +1,93 @@
+"""What several tests use: scripted answerers, the published items, small random models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def moral_evals() -> Path:
+    """The folder of published MoralEvals items, which lies beside the checkout where the project is developed."""
+    folder = SHARED_DATA / "moral_evals"
+    if not folder.is_dir():
+        pytest.skip(f"the published MoralEvals items are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A small tokenizer with the family's chat template, trained on the bundled items."""
+    from pg_envs.building.tokenizer import train_tokenizer
+    from pg_envs.values.questionnaire import load_questionnaire
+
+    return train_tokenizer(" ".join((item.context, *item.options)) for item in load_questionnaire().items)
+
+
+def save_llama(folder: Path, tokenizer, hidden_size: int = 32, seed: int = 0) -> Path:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.2,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_base(tmp_path_factory, tokenizer) -> Path:
+    """A random Llama of a few thousand parameters, saved as a model folder."""
+    return save_llama(tmp_path_factory.mktemp("models") / "random", tokenizer)
+
+
+class Scripted:
+    """An answerer that prefers contents or places as told.
+
+    ``preference(question_key, options)`` gives probabilities by place; whole-answer forms are answered with
+    log-probabilities that grow with length, so that only normalising by length gives the preference back.
+    """
+
+    def __init__(self, by_place):
+        self.by_place = by_place
+        self.n_asked = 0
+
+    def choice_logprobs(self, model, prompts, answers):
+        from pg_envs.models.engine import AnswerLogprobs
+
+        scored = []
+        for prompt, group in zip(prompts, answers, strict=True):
+            self.n_asked += 1
+            p = np.asarray(self.by_place(prompt, group), float)
+            whole = group[0] not in ("A", "yes")
+            n_tokens = np.array([len(answer.split()) for answer in group]) if whole else np.ones(len(group), int)
+            with np.errstate(divide="ignore"):
+                scored.append(AnswerLogprobs(np.log(p) * n_tokens, n_tokens))
+        return scored
+
+    def generate(self, model, prompts, max_new_tokens, temperature, seed):
+        raise AssertionError("not used in logprob mode")
+
+
+@pytest.fixture
+def scripted():
+    return Scripted
