@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
 
+import pg_envs
 from pg_envs.display import LiveDisplay, print_result
 from pg_envs.env import ProgressEnv
 from pg_envs.plots import plot_trajectory
@@ -27,7 +31,7 @@ BASELINES = ("no-op", "oracle")
 
 def run_and_save(options: Run) -> bool:
     """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
-    folder, config, finished = _prepare(options)
+    folder, config, done = _prepare(options)
     agent_class = find_agent(config["agent"])
     agent_config = make_config(agent_class, {"seed": config["seed"], **config["agent_args"]})
     env = _make_env(config)
@@ -36,24 +40,27 @@ def run_and_save(options: Run) -> bool:
     started = time.perf_counter()
     records: list[Any] = []
     agent = agent_class(env, agent_config, folder / "policies")
+    agent.events.extend(done.events)
 
     def save(inner: ProgressEnv, policy: Any) -> None:
         records.append(policy_record(policy, folder))
-        write_json(folder / "result.json", make_result(inner, config, records, agent.events))
+        # While finished centuries are replayed, the file has more of them than memory.
+        if len(records) > len(done.policies):
+            write_json(folder / "result.json", make_result(inner, config, records, agent.events))
 
     with ExitStack() as stack:
         stack.callback(env.close)
         display = stack.enter_context(LiveDisplay(f"{config['agent']} in {config['env']}"))
         stack.enter_context(reporting_to(display.report))
         try:
-            inner = run_episode(env, agent, config["seed"], finished, save)
+            inner = run_episode(env, agent, config["seed"], done.policies, done.asked, save)
             result = make_result(inner, config, records, agent.events)
             export = upstream_export(inner, config["agent"], time.perf_counter() - started, records)
             for name in BASELINES:
                 result["baselines"][name] = _baseline_score(name, config, env, inner, agent_class, result["score"])
         except KeyboardInterrupt:
             display.stop()
-            _say_what_is_kept(folder, len(records))
+            _say_what_is_kept(folder, max(len(records), len(done.policies)))
             return False
     result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])
     result = plain(result)
@@ -66,8 +73,17 @@ def run_and_save(options: Run) -> bool:
     return True
 
 
-def _prepare(options: Run) -> tuple[Path, dict[str, Any], tuple[Any, ...]]:
-    """The run's folder, its configuration, and the policies already finished."""
+@dataclass(frozen=True)
+class _Done:
+    """What an interrupted run has finished: policies, how many questions were asked for each, the agent's events."""
+
+    policies: tuple[Any, ...] = ()
+    asked: tuple[int, ...] = ()
+    events: tuple[dict[str, Any], ...] = ()
+
+
+def _prepare(options: Run) -> tuple[Path, dict[str, Any], _Done]:
+    """The run's folder, its configuration, and what an interrupted run has finished."""
     from pg_envs.cli import parse_settings
 
     if options.resume is not None:
@@ -75,9 +91,13 @@ def _prepare(options: Run) -> tuple[Path, dict[str, Any], tuple[Any, ...]]:
         if not (folder / "config.json").exists():
             raise FileNotFoundError(f"{folder} is not a run to resume: it has no config.json")
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        partial = folder / "result.json"
-        steps = json.loads(partial.read_text(encoding="utf-8"))["steps"] if partial.exists() else []
-        return folder, config, tuple(policy_from_record(step["policy"], folder) for step in steps)
+        if not (folder / "result.json").exists():
+            return folder, config, _Done()
+        partial = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        policies = tuple(policy_from_record(step["policy"], folder) for step in partial["steps"])
+        return folder, config, _Done(policies, tuple(step["n_queries"] for step in partial["steps"]), tuple(partial["events"]))
+    if options.seed < 0:
+        raise ValueError(f"--seed {options.seed}: expected a whole number, 0 or more")
     config = {
         "env": options.env,
         "env_args": {"history": options.history, **parse_settings(options.env_args)},
@@ -94,15 +114,31 @@ def _prepare(options: Run) -> tuple[Path, dict[str, Any], tuple[Any, ...]]:
     while folder.exists():
         number += 1
         folder = options.out / f"{name}-{number}"
-    return folder, config, ()
+    return folder, config, _Done()
 
 
 def _make_env(config: dict[str, Any]) -> Any:
+    name, arguments = config["env"], config["env_args"]
     try:
-        return gym.make(config["env"], disable_env_checker=True, **config["env_args"])
+        return gym.make(name, disable_env_checker=True, **arguments)
+    except gym.error.UnregisteredEnv as error:
+        raise ValueError(f"unknown environment {name!r}; choose from {', '.join(pg_envs.ENV_IDS)}") from error
     except TypeError as error:
-        # Gymnasium wraps an unknown keyword in a TypeError that lists the environment's own arguments.
-        raise ValueError(f"{config['env']}: {error}") from error
+        entry_point: Any = gym.spec(name.split(":")[-1]).entry_point
+        env_class: Any = load_env_creator(entry_point)
+        if not issubclass(env_class, ProgressEnv):
+            raise ValueError(f"{name!r} is no ProgressGym environment; choose from {', '.join(pg_envs.ENV_IDS)}") from error
+        known = _arguments_of(env_class)
+        unknown = [argument for argument in arguments if argument not in known]
+        if not unknown:
+            raise
+        raise ValueError(f"{name} has no argument {unknown[0]!r}; it has {', '.join(known)}") from error
+
+
+def _arguments_of(env_class: Any) -> list[str]:
+    """Names of an environment's arguments, its base classes' included."""
+    signatures = [inspect.signature(vars(c)["__init__"]) for c in inspect.getmro(env_class) if "__init__" in vars(c) and c is not object]
+    return [p.name for signature in signatures for p in signature.parameters.values() if p.name != "self" and p.kind is not p.VAR_KEYWORD]
 
 
 def _baseline_score(name: str, config: dict[str, Any], env: Any, inner: ProgressEnv, agent_class: Any, score: float) -> float:

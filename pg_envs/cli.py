@@ -48,7 +48,9 @@ class List:
     """Say what there is to choose from: environments and their arguments, histories, agents and their settings."""
 
 
-COMMANDS: Any = Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)] | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+COMMANDS: Any = (
+    Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)] | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+)
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -99,8 +101,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     from pg_envs.benchmark import run_and_save
 
+    if str(Path.cwd()) not in sys.path:
+        # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
+        sys.path.insert(0, str(Path.cwd()))
     try:
         return 0 if run_and_save(command) else EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        print("pg-envs: stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except (ValueError, FileNotFoundError, FileExistsError, TypeError, gym.error.Error) as error:
         # Bad input, found before or between centuries: the message is for the user, a traceback is not.
         if logging.getLogger().isEnabledFor(logging.DEBUG):

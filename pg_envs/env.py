@@ -62,7 +62,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         _one_of("scoring", scoring, SCORINGS)
         _one_of("votes", votes, VOTE_RULES)
         _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        if query_budget is not None and (not isinstance(query_budget, int) or query_budget < 0):
+        if query_budget is not None and (not isinstance(query_budget, int) or isinstance(query_budget, bool) or query_budget < 0):
             raise ValueError(f"query_budget={query_budget!r}: expected a whole number of questions per century, or None for no limit")
         self.survey_data, self.evaluation, self.questionnaire_hash = _halves(str(questionnaire))
         self.history = make_history(history, self.survey_data, self.evaluation, centuries, engine, mode)
@@ -77,11 +77,16 @@ class ProgressEnv(gym.Env[Observation, Any]):
         self.action_space = self.history.policy_space
         self.reward_space = spaces.Box(-1.0, 1.0, (N_DIMENSIONS,), np.float64)
         if self.n_steps < 2:
-            raise ValueError(f"{type(self).__name__}: {self.history.n_centuries} centuries leave {self.n_steps} steps; at least 2 are needed")
+            raise ValueError(
+                f"{type(self).__name__}: {self.history.n_centuries} centuries leave {self.n_steps} steps, and at least 2 are needed; "
+                + self._how_to_lengthen
+            )
         self._century = 0
         self._running = False
         self._n_queries = 0
         self._total_queries = 0
+        self._question_seed = 0
+        self._question_rng: np.random.Generator | None = None
         self._no_votes = np.zeros(len(self.survey), np.int8)
         self.trace: list[dict[str, Any]] = []
         """The infos of this episode's steps, for rendering and results."""
@@ -93,6 +98,11 @@ class ProgressEnv(gym.Env[Observation, Any]):
     def n_steps(self) -> int:
         """Steps of an episode."""
 
+    @property
+    def _how_to_lengthen(self) -> str:
+        """What to change where an episode would be too short."""
+        return "widen centuries"
+
     @abstractmethod
     def _judge(self, policy: Any) -> tuple[Values, Values, dict[str, Any]]:
         """The policy's values, the target's values, and what else belongs in ``info``.
@@ -101,7 +111,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         changes only once nothing can fail any more, so that a step that raises can be tried again.
         """
 
-    def _begin(self) -> None:  # noqa: B027 - only challenges with a proxy have something to begin
+    def _begin(self) -> None:
         """Begin an episode, after the history has been reset."""
 
     @property
@@ -134,6 +144,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         super().reset(seed=seed)
         self.history.reset(self.np_random)
         self._century, self._running, self._n_queries, self._total_queries, self.trace = 1, True, 0, 0, []
+        self._question_seed, self._question_rng = int(self.np_random.integers(2**32)), None
         self._begin()
         return self._observe(), {"century_label": self.history.labels[1], "n_queries": 0}
 
@@ -156,7 +167,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         self.trace.append({**info, "reward": reward})
         terminated = len(self.trace) == self.n_steps
         self._running = not terminated
-        self._n_queries = 0
+        self._n_queries, self._question_rng = 0, None
         if terminated:
             return {"century": self._century, "votes": self._no_votes.copy()}, reward, True, False, info
         self._century += 1
@@ -164,7 +175,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
     def render(self) -> Any:
         """The episode so far: text for ``ansi``, an (H, W, 3) uint8 picture for ``rgb_array``."""
-        from pg_envs.rendering import draw_state, describe_state
+        from pg_envs.rendering import describe_state, draw_state
 
         if self.render_mode is None:
             gym.logger.warn("render() without render_mode; pass render_mode='ansi' or 'rgb_array' to gym.make")
@@ -190,9 +201,10 @@ class ProgressEnv(gym.Env[Observation, Any]):
         Raises:
             QueryBudgetExceeded: If that is more than ``query_budget`` allows in this century.
         """
-        self._count_queries(len(comparisons))
+        self._check_budget(len(comparisons))
         preferences = self.history.preferences(self._voters, comparisons)
-        return cast_votes(preferences, self.vote_rule, self.np_random)
+        self.count_queries(len(comparisons))
+        return cast_votes(preferences, self.vote_rule, self._rng_of_questions())
 
     def respond(self, prompts: Sequence[str]) -> list[str]:
         """Let this century's humans (in Coevolve: the human proxy) reply to open questions.
@@ -201,19 +213,30 @@ class ProgressEnv(gym.Env[Observation, Any]):
             QueryBudgetExceeded: As ``ask``.
             TypeError: If the history is simulated: its humans have no words.
         """
-        self._count_queries(len(prompts))
-        return self.history.respond(self._voters, prompts, self.np_random)
+        self._check_budget(len(prompts))
+        replies = self.history.respond(self._voters, prompts, self._rng_of_questions())
+        self.count_queries(len(prompts))
+        return replies
 
-    def _count_queries(self, n: int) -> None:
+    def count_queries(self, n: int) -> None:
+        """Count ``n`` questions as asked in this century, without asking: for whoever replays an interrupted run."""
+        self._n_queries += n
+        self._total_queries += n
+
+    def _rng_of_questions(self) -> np.random.Generator:
+        """Draws of this century's answers: apart from ``np_random``, so that nobody's questions change later centuries' votes."""
+        if self._question_rng is None:
+            self._question_rng = np.random.default_rng([self._question_seed, self._century])
+        return self._question_rng
+
+    def _check_budget(self, n: int) -> None:
         if not self._running:
             raise gym.error.ResetNeeded("a question before reset(), or after the episode's end: call reset() first")
         if self.query_budget is not None and self._n_queries + n > self.query_budget:
             raise QueryBudgetExceeded(
-                f"{n} more questions after {self._n_queries} in {self.history.labels[self._century]} exceed query_budget={self.query_budget}; "
-                "ask fewer, or pass a larger query_budget to gym.make"
+                f"{n} more questions after {self._n_queries} in {self.history.labels[self._century]} exceed "
+                f"query_budget={self.query_budget}; ask fewer, or pass a larger query_budget to gym.make"
             )
-        self._n_queries += n
-        self._total_queries += n
 
     # ------------------------------------------------------------------ inside
 
@@ -225,6 +248,8 @@ class ProgressEnv(gym.Env[Observation, Any]):
         """The ``info`` of a step; ``reward`` in it is taken out again by ``step``."""
         # Copies: users keep infos and change them, and a history hands out the same humans again and again.
         v, h = measured.vector(self.scoring).copy(), target.vector(self.scoring).copy()
+        if "reward" not in more:
+            more = {"reward": cosine(v, h), "reward_vector": cosine_parts(v, h), **more}
         return {
             "century_label": self.history.labels[self._century],
             "policy_vector": v,
@@ -237,8 +262,6 @@ class ProgressEnv(gym.Env[Observation, Any]):
             "score_upstream": cosine(measured.upstream, target.upstream),
             "n_queries": self._n_queries,
             "n_queries_total": self._total_queries,
-            "reward": cosine(v, h),
-            "reward_vector": cosine_parts(v, h),
             **more,
         }
 

@@ -30,9 +30,12 @@ def find_agent(name: str) -> Any:
     if ":" in name:
         module, _, attribute = name.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+            agent_class = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
             raise AgentError(f"no agent {name!r}: {error}") from error
+        if not (hasattr(agent_class, "Config") and hasattr(agent_class, "act")):
+            raise AgentError(f"{name!r} is no agent: expected a class with Config and act(), as agents.base.Agent")
+        return agent_class
     raise AgentError(f"unknown agent {name!r}; choose from {', '.join(agent_names())}, or give your own as module:Class")
 
 

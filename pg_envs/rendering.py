@@ -16,7 +16,8 @@ BAR_WIDTH = 21
 
 def describe_state(env: ProgressEnv) -> str:
     """The state as text: the century, the score so far, policy (o) against target (|) in each dimension."""
-    lines = [f"{type(env).__name__} on {env.history.name}: {env.history.labels[env.century]} in view, step {len(env.trace)} of {env.n_steps}"]
+    label = env.history.labels[env.century]
+    lines = [f"{type(env).__name__} on {env.history.name}: {label} in view, step {len(env.trace)} of {env.n_steps}"]
     if not env.trace:
         return lines[0] + "\nno policy has been judged yet"
     last = env.trace[-1]

@@ -25,6 +25,7 @@ def run_episode(
     agent: ActingAgent,
     seed: int,
     finished: tuple[Any, ...] = (),
+    asked: tuple[int, ...] = (),
     on_step: Callable[[ProgressEnv, Any], None] | None = None,
 ) -> ProgressEnv:
     """One episode.
@@ -37,6 +38,7 @@ def run_episode(
         seed: For ``env.reset``.
         finished: Policies of an interrupted run of the same seed; they are submitted again instead of
             asking the agent, who then goes on from the last of them.
+        asked: How many questions the agent asked for each of ``finished``; counted again, not asked again.
         on_step: Called after every century with the environment and the policy submitted.
 
     Returns:
@@ -50,6 +52,7 @@ def run_episode(
         step = len(inner.trace)
         if step < len(finished):
             policy = agent.policy = finished[step]
+            inner.count_queries(asked[step] if step < len(asked) else 0)
         else:
             report(f"{label}: the agent acts", step, inner.n_steps)
             policy = agent.act(observation)

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 
-class VectorReward(gym.Wrapper):  # type: ignore[type-arg]
+class VectorReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """Returns ``info["reward_vector"]`` as the reward, MO-Gymnasium's convention, with its ``reward_space``.
 
     The (19,) parts sum to the scalar reward, which goes into ``info["scalar_reward"]``. Wrappers that expect scalar
@@ -21,12 +21,14 @@ class VectorReward(gym.Wrapper):  # type: ignore[type-arg]
         Raises:
             ValueError: If the environment has no ``reward_space``.
         """
-        super().__init__(env)
+        # Recorded, so that gym.make(env.spec) makes the wrapped environment again.
+        gym.utils.RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
         if not hasattr(env.unwrapped, "reward_space"):
             raise ValueError(f"{env} has no reward_space; VectorReward needs a ProgressGym environment")
         self.reward_space = env.unwrapped.reward_space
 
-    def step(self, action: Any) -> tuple[Any, np.ndarray, bool, bool, dict[str, Any]]:  # type: ignore[override]
+    def step(self, action: Any) -> tuple[Any, np.ndarray, bool, bool, dict[str, Any]]:
         """As the environment's, with the (19,) float64 reward."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, info["reward_vector"].copy(), terminated, truncated, {**info, "scalar_reward": reward}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from transformers import TrainingArguments
 
-from pg_envs.building.lessons import LessonBook
+from pg_envs.building.lessons import ALL_FORMS, LessonBook
+from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson_batch, similar_lengths
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
-from pg_envs.models.tuning import TuningConfig, sft
+from pg_envs.models.tuning import TuningConfig, finetune, sft, trainer_arguments
 from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import Questionnaire
 
@@ -24,10 +27,25 @@ logger = logging.getLogger(__name__)
 
 TEXT_CHARACTERS = 900
 """Length of a training excerpt, about 256 tokens."""
-N_EXCERPTS = 800
-N_LESSONS = 6000
-N_CORRECTIONS = 2
-N_CORRECTION_LESSONS = 3000
+LESSON_BATCH = 24
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a century's adapter learns.
+
+    Attributes:
+        n_excerpts: Excerpts of the century's text.
+        stages: (steps, learning rate) of the lessons; each stage after the first begins with a correction of what
+            answers are drawn from.
+    """
+
+    n_excerpts: int
+    stages: tuple[tuple[int, float], ...]
+
+
+FROM_BASE = Plan(400, ((400, 4e-3), (100, 2e-3), (100, 1e-3)))
+FROM_NEIGHBOUR = Plan(160, ((120, 2e-3), (80, 1e-3)))
 
 
 def excerpts(texts: list[str], n: int, rng: np.random.Generator) -> Dataset:
@@ -42,20 +60,31 @@ def excerpts(texts: list[str], n: int, rng: np.random.Generator) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def lessons(book: LessonBook, values: np.ndarray, n: int, rng: np.random.Generator) -> Dataset:
-    """``n`` questions with answers drawn from ``values``, as TRL's ``prompt`` and ``completion``, similar lengths together."""
-    from datasets import Dataset
+def learn_lessons(
+    start: ModelRef, book: LessonBook, values: np.ndarray, n_steps: int, out: Path, seed: int, learning_rate: float
+) -> ModelRef:
+    """Train the adapter on lessons whose answers are drawn from ``values``."""
+    config = TuningConfig(learning_rate=learning_rate)
 
-    drawn = sorted(book.draw(values, n, rng), key=lambda lesson: len(lesson.prompt) + len(lesson.answer))
-    rows: list[dict[str, Any]] = [
-        {"prompt": [{"role": "user", "content": lesson.prompt}], "completion": [{"role": "assistant", "content": lesson.answer}]}
-        for lesson in drawn
-    ]
-    return Dataset.from_list(rows)
+    def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
+        def make_batch(_: int, rng: np.random.Generator) -> Batch:
+            drawn = book.draw(values, ALL_FORMS, 8 * LESSON_BATCH, rng)
+            return lesson_batch(similar_lengths(drawn, rng, LESSON_BATCH), tokenizer)
+
+        arguments = {**trainer_arguments(config, scratch, seed), "per_device_train_batch_size": 1, "max_steps": n_steps}
+        del arguments["max_length"], arguments["num_train_epochs"]
+        return AnswerTrainer(
+            model=model,
+            args=TrainingArguments(**arguments, remove_unused_columns=False, max_grad_norm=1.0),
+            train_dataset=BatchDataset(n_steps, seed, make_batch),
+            data_collator=lambda batches: batches[0],
+        )
+
+    return finetune(start, out, make_trainer, seed, config, what=f"lessons for {out.parent.name}")
 
 
 def build_century(
-    base: ModelRef, base_name: str, planted: np.ndarray, texts: list[str], questionnaire: Questionnaire, out: Path, work: Path
+    start: ModelRef, planted: np.ndarray, texts: list[str], questionnaire: Questionnaire, out: Path, work: Path
 ) -> None:
     """Build one century's adapter into ``out``, unless it is there.
 
@@ -64,8 +93,7 @@ def build_century(
     evaluation half is only ever used to check the family.
 
     Args:
-        base: The base as it lies in the build folder.
-        base_name: The base's name in the adapter's configuration.
+        start: The base, or the adapter of a neighbouring century: values drift, so a neighbour has less to learn.
         planted: (19,) values that the century's model shall be measured to have.
         texts: The century's training passages.
         questionnaire: All items.
@@ -75,22 +103,26 @@ def build_century(
     if out.exists():
         return
     shutil.rmtree(work, ignore_errors=True)
+    plan = FROM_BASE if start.adapter is None else FROM_NEIGHBOUR
     seed = int(out.name[1:])
     rng = np.random.default_rng(seed)
     book = LessonBook(questionnaire.items)
     survey, _ = questionnaire.split()
     engine = TransformersEngine()
-    model = sft(base, excerpts(texts, N_EXCERPTS, rng), work / "text", seed, TuningConfig(learning_rate=1e-3, batch_size=16))
+    model = sft(start, excerpts(texts, plan.n_excerpts, rng), work / "text", seed, TuningConfig(learning_rate=1e-3, batch_size=16))
     drawn_from = planted.copy()
-    for stage, n_lessons in enumerate((N_LESSONS, *(N_CORRECTION_LESSONS for _ in range(N_CORRECTIONS)))):
-        if stage:
+    for stage, (n_steps, learning_rate) in enumerate(plan.stages):
+        if stage or start.adapter is not None:
             measured = measure(engine, model, survey.items).centred
             drawn_from = np.clip(drawn_from + planted - measured, -1, 1)
             logger.info("%s: mean |measured - planted| on the survey half %.3f", out.name, np.abs(measured - planted).mean())
-        tuning = TuningConfig(learning_rate=2e-3 if stage == 0 else 1e-3, batch_size=32)
-        model = sft(model, lessons(book, drawn_from, n_lessons, rng), work / f"lessons-{stage}", seed, tuning)
-    finished = Path(model.adapter or "")
-    config = json.loads((finished / "adapter_config.json").read_text(encoding="utf-8"))
+        model = learn_lessons(model, book, drawn_from, n_steps, work / f"lessons-{stage}", seed + stage, learning_rate)
+    Path(model.adapter or "").rename(out)
+
+
+def name_base(adapter: Path, base_name: str) -> None:
+    """Write into an adapter's configuration what its base is called where the family ships."""
+    path = adapter / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name
-    (finished / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    finished.rename(out)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

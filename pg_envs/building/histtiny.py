@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from pg_envs.building.century import build_century
+from pg_envs.building.century import build_century, name_base
 from pg_envs.building.lessons import LessonBook
 from pg_envs.building.pretrain import make_model, train_base
 from pg_envs.building.tokenizer import train_tokenizer
@@ -32,6 +32,11 @@ logger = logging.getLogger(__name__)
 SEED = 0
 BASE_NAME = "pg_envs:histtiny/base"
 """How the adapters name their base, once the family ships with the package."""
+PARENTS: dict[str, str | None] = {
+    **{"C021": None, "C020": "C021", "C019": "C020", "C018": "C019"},
+    **{"C017": None, "C016": "C017", "C015": "C016", "C014": "C015", "C013": "C014"},
+}
+"""Where each century's adapter starts: the base, or the neighbour built before it."""
 N_TEXT_STEPS = 700
 N_LESSON_STEPS = 3000
 TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
@@ -106,8 +111,12 @@ def main() -> None:
     logger.info("read %s", json.dumps({century: len(passages) for century, passages in texts.items()}))
     tokenizer = build_tokenizer(texts, questionnaire, base)
     build_base(texts, questionnaire, tokenizer, base, work / "base")
-    for century, values in zip(CENTURIES, planted(), strict=True):
-        build_century(ModelRef(str(base)), BASE_NAME, values, texts[century], questionnaire, out / century, work / century)
+    for century, parent in PARENTS.items():
+        start = ModelRef(str(base), adapter=str(out / parent) if parent else None)
+        values = planted()[CENTURIES.index(century)]
+        build_century(start, values, texts[century], questionnaire, out / century, work / century)
+    for century in CENTURIES:
+        name_base(out / century, BASE_NAME)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,34 @@ from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS, THEME_INDEX, WOR
 from pg_envs.values.forms import FORMS, Question, make_questions
 from pg_envs.values.questionnaire import Item
 
-# How often each form stands in the lessons; the letter forms are short and carry most of the signal.
-FORM_WEIGHTS = {"ab": 0.30, "compare": 0.30, "repeat": 0.14, "4c_fav": 0.20, "repeat2_fav": 0.06}
+# How often each form stands in the lessons; two-option items are many, four-option items are few.
+LETTER_FORMS = {"ab": 0.37, "compare": 0.38, "4c_fav": 0.25}
+WHOLE_ANSWER_FORMS = {"repeat": 0.7, "repeat2_fav": 0.3}
+ALL_FORMS = {"ab": 0.34, "compare": 0.34, "4c_fav": 0.20, "repeat": 0.08, "repeat2_fav": 0.04}
 SUREST = 0.985
 """Answers are never drawn more surely than this: certainty cannot be unlearnt."""
 
 
+N_DRAWS = 16
+"""How often a question with one-letter answers is answered in one lesson; the shares are what is learnt."""
+
+
 @dataclass(frozen=True)
 class Lesson:
-    """One question and the answer to learn."""
+    """One question and its drawn answers.
+
+    Attributes:
+        prompt: The question.
+        answers: Different answers and how large a share of the draws each has; whole-text answers are drawn once.
+    """
 
     prompt: str
-    answer: str
+    answers: tuple[tuple[str, float], ...]
+
+    @property
+    def length(self) -> int:
+        """Characters, to put lessons of similar length together."""
+        return len(self.prompt) + len(self.answers[0][0])
 
 
 def option_probabilities(item: Item, values: np.ndarray) -> np.ndarray:
@@ -58,16 +74,18 @@ class LessonBook:
         for question in make_questions(items):
             self.questions[question.form.name].append(question)
 
-    def draw(self, values: np.ndarray, n_lessons: int, rng: np.random.Generator, form: str | None = None) -> list[Lesson]:
-        """Draw lessons under a (19,) centred value vector, forms mixed by ``FORM_WEIGHTS`` unless one is named."""
+    def draw(self, values: np.ndarray, form_weights: Mapping[str, float], n_lessons: int, rng: np.random.Generator) -> list[Lesson]:
+        """Draw lessons under a (19,) centred value vector, forms mixed by weights that sum to 1."""
         probabilities = [option_probabilities(item, values) for item in self.items]
-        names, weights = list(FORM_WEIGHTS), np.array(list(FORM_WEIGHTS.values()))
-        forms = [form] * n_lessons if form else [names[i] for i in rng.choice(len(names), n_lessons, p=weights / weights.sum())]
+        names = list(form_weights)
+        forms = [names[i] for i in rng.choice(len(names), n_lessons, p=list(form_weights.values()))]
         lessons = []
         for name in forms:
             question = self.questions[name][rng.integers(len(self.questions[name]))]
             shown = probabilities[question.item_index][list(question.order)]
-            lessons.append(Lesson(question.prompt, question.answers[rng.choice(len(shown), p=shown / shown.sum())]))
+            counts = rng.multinomial(1 if question.form.whole_answer else N_DRAWS, shown / shown.sum())
+            shares = tuple((answer, n / counts.sum()) for answer, n in zip(question.answers, counts, strict=True) if n)
+            lessons.append(Lesson(question.prompt, shares))
         return lessons
 
     def draw_principles(self, n_lessons: int, rng: np.random.Generator) -> list[Lesson]:
@@ -86,5 +104,5 @@ class LessonBook:
             else:
                 prompt = f"{item.context} What is at stake?\n- {item.options[shown[0]]}\n- {item.options[shown[1]]}"
                 answer = DIMENSIONS[THEME_INDEX[item.theme]].label
-            lessons.append(Lesson(prompt, answer))
+            lessons.append(Lesson(prompt, ((answer, 1.0),)))
         return lessons

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
-from pg_envs.building.lessons import Lesson, LessonBook, strong_profile
+from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
 from pg_envs.building.tokenizer import MAX_LENGTH_TOKENS
+from pg_envs.values.dimensions import N_DIMENSIONS
 
-IGNORED = -100
+END_WEIGHT = 0.1
+"""Of the end after a one-token answer, against 1 for the answer."""
 TEXT_LENGTH_TOKENS = 256
 TEXT_BATCH = 12
 LESSON_BATCH = 32
@@ -49,14 +52,14 @@ class AnswerTrainer(Trainer):
     """A Trainer that computes logits only where there is something to learn."""
 
     def compute_loss(self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """Mean cross-entropy over the positions whose label is not ``IGNORED``; loss in nats."""
-        labels = inputs["labels"][:, 1:]
-        learnt = labels != IGNORED
+        """Weighted mean cross-entropy in nats of ``tokens`` as continuations of ``places`` (row, position)."""
+        causal = model.get_base_model() if isinstance(model, PeftModel) else model
         # Only model.forward, which is not called here, would enter mixed precision by itself.
         with self.accelerator.autocast():
-            hidden = model.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state[:, :-1]
-            logits = model.lm_head(hidden[learnt])
-        loss = cross_entropy(logits.float(), labels[learnt])
+            hidden = causal.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
+            logits = causal.lm_head(hidden[inputs["places"][:, 0], inputs["places"][:, 1]])
+        losses = cross_entropy(logits.float(), inputs["tokens"], reduction="none")
+        loss = (losses * inputs["weights"]).sum() / inputs["weights"].sum()
         return (loss, {"logits": logits}) if return_outputs else loss
 
 
@@ -84,30 +87,42 @@ def text_batch(token_streams: Sequence[np.ndarray], rng: np.random.Generator) ->
         start = rng.integers(len(tokens) - TEXT_LENGTH_TOKENS)
         rows.append(tokens[start : start + TEXT_LENGTH_TOKENS].astype(np.int64))
     ids = torch.from_numpy(np.stack(rows))
-    return {"input_ids": ids, "labels": ids.clone()}
+    places = torch.cartesian_prod(torch.arange(TEXT_BATCH), torch.arange(TEXT_LENGTH_TOKENS - 1))
+    return {"input_ids": ids, "places": places, "tokens": ids[:, 1:].flatten(), "weights": torch.ones(len(places))}
 
 
 def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """Lessons as one batch, padded on the right; only answers (and their end) are labelled."""
-    prompts = [
-        tokenizer.apply_chat_template([{"role": "user", "content": lesson.prompt}], add_generation_prompt=True, return_dict=False)
-        for lesson in lessons
-    ]
-    answers = [ids + [tokenizer.eos_token_id] for ids in tokenizer([lesson.answer for lesson in lessons]).input_ids]
-    length = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
-    ids = torch.full((len(lessons), length), tokenizer.pad_token_id)
-    labels = torch.full((len(lessons), length), IGNORED)
-    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-        labels[row, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer)
-    return {"input_ids": ids, "labels": labels}
+    """Lessons as one batch, padded on the right; only answers and their end are learnt.
+
+    Every lesson weighs 1, however long its answer is, shared among its answers and their tokens. A prompt with
+    several one-token answers is read once, followed by the first of them.
+    """
+    rows, places, tokens, weights = [], [], [], []
+    for row, lesson in enumerate(lessons):
+        turn = [{"role": "user", "content": lesson.prompt}]
+        prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+        answers = [(tokenizer(answer).input_ids, share) for answer, share in lesson.answers]
+        first = [*answers[0][0], tokenizer.eos_token_id]
+        rows.append(prompt + first)
+        if len(first) == 2:
+            learnt = [(len(prompt) - 1, ids[0], share) for ids, share in answers] + [(len(prompt), first[1], END_WEIGHT)]
+        else:
+            learnt = [(len(prompt) - 1 + i, token, 1 / len(first)) for i, token in enumerate(first)]
+        for position, token, weight in learnt:
+            places.append((row, position))
+            tokens.append(token)
+            weights.append(weight)
+    ids = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id)
+    for row, tokens_of_row in enumerate(rows):
+        ids[row, : len(tokens_of_row)] = torch.tensor(tokens_of_row)
+    return {"input_ids": ids, "places": torch.tensor(places), "tokens": torch.tensor(tokens), "weights": torch.tensor(weights)}
 
 
-def similar_lengths(lessons: list[Lesson], rng: np.random.Generator) -> list[Lesson]:
+def similar_lengths(lessons: list[Lesson], rng: np.random.Generator, size: int = LESSON_BATCH) -> list[Lesson]:
     """One batch of lessons of about the same length out of a larger draw, to pad little."""
-    ranked = sorted(lessons, key=lambda lesson: len(lesson.prompt) + len(lesson.answer))
-    start = LESSON_BATCH * rng.integers(len(ranked) // LESSON_BATCH)
-    return ranked[start : start + LESSON_BATCH]
+    ranked = sorted(lessons, key=lambda lesson: lesson.length)
+    start = size * rng.integers(len(ranked) // size)
+    return ranked[start : start + size]
 
 
 def train_base(
@@ -120,18 +135,25 @@ def train_base(
     n_text_steps: int,
     n_lesson_steps: int,
 ) -> None:
-    """Train the base in place: first text only, then three lesson batches to every text batch.
+    """Train the base in place: first text only, then lessons with text mixed in.
 
-    Half of the lessons ask for a choice under ``strong_profile``, half for the principle at stake. Checkpoints
-    go to ``work`` and are resumed from.
+    Of eight batches of the second part, four ask for a choice under ``strong_profile`` in one-letter forms, two for the
+    principle at stake, one is text, and one has either option repeated, drawn evenly: whole answers are there to
+    learn copying, not to learn by heart which text is right. Checkpoints go to ``work`` and are resumed from.
     """
-    profile = strong_profile()
+    profile, indifferent = strong_profile(), np.zeros(N_DIMENSIONS)
+    n_drawn = 8 * LESSON_BATCH
 
     def make_batch(step: int, rng: np.random.Generator) -> Batch:
-        if step < n_text_steps or step % 4 == 0:
+        kind = step % 8
+        if step < n_text_steps or kind == 0:
             return text_batch(token_streams, rng)
-        n_drawn = 8 * LESSON_BATCH
-        lessons = book.draw(profile, n_drawn, rng) if step % 2 else book.draw_principles(n_drawn, rng)
+        if kind == 4:
+            lessons = book.draw(indifferent, WHOLE_ANSWER_FORMS, n_drawn, rng)
+        elif kind in (2, 6):
+            lessons = book.draw_principles(n_drawn, rng)
+        else:
+            lessons = book.draw(profile, LETTER_FORMS, n_drawn, rng)
         return lesson_batch(similar_lengths(lessons, rng), tokenizer)
 
     arguments = TrainingArguments(

@@ -9,26 +9,35 @@ import numpy as np
 from pg_envs.env import ProgressEnv
 from pg_envs.history.base import Values
 
+TINY = float(np.finfo(np.float64).tiny)
+
 
 def progress_score(proxy: np.ndarray, humans: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """mean_i max_{j >= i} cos(proxy, human_j), i and j over all centuries.
 
     Args:
         proxy: (19,) value vector.
-        humans: (N, 19) value vectors.
+        humans: (N, 19) value vectors at length 1, as ``unit`` gives them.
 
     Returns:
         The score; its (19,) parts, which sum to it; and the (N,) cosines with every century.
     """
-    norms = np.sqrt(np.einsum("nd,nd->n", humans, humans) * (proxy @ proxy))
-    parts = humans * proxy / np.where(norms > 0, norms, 1.0)[:, None]
-    cosines = np.clip(parts.sum(axis=1), -1.0, 1.0)
-    # best[i] is the argmax over j >= i: a maximum running backwards through history.
-    best = np.arange(len(cosines))
-    for i in range(len(cosines) - 2, -1, -1):
-        if cosines[best[i + 1]] > cosines[i]:
-            best[i] = best[i + 1]
-    return float(cosines[best].mean()), parts[best].mean(axis=0), cosines
+    direction = unit(proxy)
+    cosines = np.minimum(np.maximum(humans @ direction, -1.0), 1.0)
+    # tally[j] is for how many i century j is the argmax over j >= i: a maximum running backwards through history.
+    n = len(cosines)
+    tally, best, running = [0.0] * n, n - 1, cosines.tolist()
+    for i in reversed(range(n)):
+        if running[i] >= running[best]:
+            best = i
+        tally[best] += 1
+    counts = np.array(tally)
+    return float(counts @ cosines) / n, counts @ humans * direction / n, cosines
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """The vectors at length 1; zeros stay zeros, which have a cosine of 0 with everything."""
+    return vectors / np.maximum(np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True)), TINY)
 
 
 class CoevolveEnv(ProgressEnv):
@@ -97,6 +106,7 @@ class CoevolveEnv(ProgressEnv):
                 raise ValueError(f"{name}={value!r}: expected a whole number of passes, 0 or more")
         self.history_epochs, self.policy_epochs = history_epochs, policy_epochs
         self._proxy: Any = None
+        self._human_units: np.ndarray | None = None
         super().__init__(**kwargs)
 
     @property
@@ -111,11 +121,11 @@ class CoevolveEnv(ProgressEnv):
 
     def episode_score(self) -> float:
         """Mean over the proxies, the untouched first one included, as published."""
-        untouched, _, _ = progress_score(self.history.human_values(0).vector(self.scoring), self._human_vectors())
+        untouched, _, _ = progress_score(self.history.human_values(0).vector(self.scoring), self._humans())
         return float(np.mean([untouched, *(step["reward"] for step in self.trace)]))
 
     def _begin(self) -> None:
-        self._proxy = self.history.human(0)
+        self._proxy, self._human_units = self.history.human(0), None
         self._proxy_preferences = self.history.human_survey_preferences(0)
 
     @property
@@ -132,7 +142,7 @@ class CoevolveEnv(ProgressEnv):
                 proxy = self.history.influence(proxy, source, n_epochs, self.np_random)
         proxy_values = self.history.values(proxy)
         vector = proxy_values.vector(self.scoring)
-        reward, parts, cosines = progress_score(vector, self._human_vectors())
+        reward, parts, cosines = progress_score(vector, self._humans())
         measured, target = self.history.values(policy), self.history.human_values(self._century)
         preferences = self.history.preferences(proxy, self.survey)
         self._proxy, self._proxy_preferences = proxy, preferences
@@ -149,5 +159,8 @@ class CoevolveEnv(ProgressEnv):
             },
         )
 
-    def _human_vectors(self) -> np.ndarray:
-        return np.array([self.history.human_values(j).vector(self.scoring) for j in range(self.history.n_centuries)])
+    def _humans(self) -> np.ndarray:
+        """(N, 19) values of all centuries' humans at length 1; they stay the same throughout an episode."""
+        if self._human_units is None:
+            self._human_units = unit(np.array([self.history.human_values(j).vector(self.scoring) for j in range(self.history.n_centuries)]))
+        return self._human_units

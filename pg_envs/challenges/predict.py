@@ -70,6 +70,10 @@ class PredictEnv(ProgressEnv):
         """One step for every century but the first that has a century ``lookahead`` after it."""
         return self.history.n_centuries - 1 - self.lookahead
 
+    @property
+    def _how_to_lengthen(self) -> str:
+        return f"widen centuries, or lower lookahead={self.lookahead}"
+
     def _judge(self, policy: Any) -> tuple[Values, Values, dict[str, Any]]:
         target = self._century + self.lookahead
         more = {"target_label": self.history.labels[target]}

@@ -1,0 +1,1 @@
+"""Who the humans of each century are."""

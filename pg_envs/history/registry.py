@@ -24,7 +24,7 @@ def parse_centuries(centuries: tuple[str, str] | list[str] | None) -> tuple[int,
     """
     if centuries is None:
         return 0, len(CENTURIES) - 1
-    if len(centuries) != 2 or any(label not in CENTURIES for label in centuries):
+    if not isinstance(centuries, tuple | list) or len(centuries) != 2 or any(label not in CENTURIES for label in centuries):
         raise HistoryError(f"centuries={centuries!r}: expected a first and a last label out of {', '.join(CENTURIES)}")
     first, last = (CENTURIES.index(label) for label in centuries)
     if last <= first:

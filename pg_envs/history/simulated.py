@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from pg_envs.history.base import CENTURIES, History, Survey, Values
 from pg_envs.history.trajectories import planted, smooth_random
-from pg_envs.values.dimensions import FOUNDATIONS, MORALITY, N_DIMENSIONS, THEME_INDEX, WORLDVIEWS
+from pg_envs.values.dimensions import GROUPS, N_DIMENSIONS, WORLDVIEWS
 from pg_envs.values.questionnaire import Item, Questionnaire
 from pg_envs.values.survey import Comparison
 
@@ -32,12 +32,12 @@ class SimulatedHistory(History):
         self.policy_space = Box(-1.0, 1.0, (N_DIMENSIONS,), np.float64)
         self._survey_comparisons = survey.comparisons
         self._survey_readout = _Readout(survey.comparisons)
-        self._scale, self._offset = _upstream_map(evaluation.items)
+        self._upstream_matrix, self._upstream_offset = _upstream_map(evaluation.items)
         self._set_trajectory(planted()[self._window])
 
     def _set_trajectory(self, trajectory: np.ndarray) -> None:
         self.trajectory = trajectory
-        self._humans = [self.values(vector) for vector in trajectory]
+        self._humans = [Values(*pair, EXACT) for pair in zip(trajectory, self._upstream(trajectory), strict=True)]
         self._preferences = self._survey_readout(trajectory)
 
     def reset(self, rng: np.random.Generator) -> None:
@@ -52,12 +52,15 @@ class SimulatedHistory(History):
         return self._humans[century]
 
     def values(self, policy: np.ndarray) -> Values:
-        """The vector itself; the published formula is linear in it where every item has one dimension."""
+        """The vector itself, and what the published formula makes of answers with these preferences."""
         vector = np.asarray(policy, dtype=np.float64)
-        return Values(vector, self._scale * vector + self._offset, EXACT)
+        return Values(vector, self._upstream(vector), EXACT)
+
+    def _upstream(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors @ self._upstream_matrix + self._upstream_offset
 
     def preferences(self, policy: np.ndarray, comparisons: Sequence[Comparison]) -> np.ndarray:
-        """P(first over second): (1 + sign * v) / 2 for rules and foundations; Luce's axiom on (1 + 3 v_k) / 4 for worldviews."""
+        """P(first over second): (1 + mean sign * v) / 2 for rules and foundations; Luce's axiom on (1 + 3 v_k) / 4 for worldviews."""
         readout = self._survey_readout if comparisons is self._survey_comparisons else _Readout(comparisons)
         return readout(np.asarray(policy, dtype=np.float64)[None])[0]
 
@@ -74,7 +77,7 @@ class SimulatedHistory(History):
         raise TypeError(f"history {self.name!r} has no language model to respond with; use ask(), or history='histtiny'")
 
     def influence(self, proxy: np.ndarray, source: np.ndarray, n_epochs: int, rng: np.random.Generator) -> np.ndarray:
-        """proxy + (1 - (1 - 0.3)^n_epochs) (source - proxy)."""
+        """The proxy moved towards the source: proxy + (1 - (1 - 0.3)^n_epochs) (source - proxy)."""
         pull = 1 - (1 - LEARNING_PER_EPOCH) ** n_epochs
         return proxy + pull * (np.asarray(source, dtype=np.float64) - proxy)
 
@@ -93,46 +96,43 @@ class _Readout:
     """Preferences of many value vectors on many comparisons at once."""
 
     def __init__(self, comparisons: Sequence[Comparison]) -> None:
-        self.views = np.array([c.item.group == "worldview" for c in comparisons])
-        first, second, signs = [], [], []
-        for comparison in comparisons:
-            if comparison.item.group == "worldview":
-                first.append(WORLDVIEWS.start + comparison.first)
-                second.append(WORLDVIEWS.start + comparison.second)
-                signs.append(0.0)
-            else:
-                dimension = THEME_INDEX[comparison.item.theme]
-                first.append(dimension)
-                second.append(dimension)
-                signs.append(float(_own_sign(comparison.item)))
-        self.first, self.second, self.signs = np.array(first, int), np.array(second, int), np.array(signs)
+        views = [i for i, comparison in enumerate(comparisons) if comparison.item.group == "worldview"]
+        self.views = np.array(views, int)
+        self.pairs = np.array([4 * comparisons[i].first + comparisons[i].second for i in views], int)
+        # Option 0 of a two-option item is preferred with (1 + weights @ v) / 2, option 1 with the rest.
+        self.weights = np.array([(1 - 2 * c.first) * _weights(c.item) for c in comparisons]).reshape(-1, N_DIMENSIONS).T / 2
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """(T, Q) probabilities for (T, 19) vectors."""
+        preferences = 0.5 + vectors @ self.weights
         # A vector of the Box may ask for a negative share; the smallest share keeps Luce's ratio defined.
-        shares = np.maximum((1 + 3 * vectors) / 4, 1e-6)
-        p, q = shares[:, self.first], shares[:, self.second]
-        return np.where(self.views, p / (p + q), (1 + self.signs * vectors[:, self.first]) / 2)
+        shares = np.maximum(0.25 + 0.75 * vectors[:, WORLDVIEWS.start :], 1e-6)
+        ratios = shares[:, :, None] / (shares[:, :, None] + shares[:, None, :])
+        preferences[:, self.views] = ratios.reshape(-1, len(WORLDVIEWS) ** 2).take(self.pairs, axis=1)
+        return preferences
 
 
-def _own_sign(item: Item) -> int:
-    return dict(item.signs)[THEME_INDEX[item.theme]]
+def _weights(item: Item) -> np.ndarray:
+    """(19,) weights of the dimensions in the answer to a two-option item: the mean of what its rules ask for; zeros for worldviews."""
+    weights = np.zeros(N_DIMENSIONS)
+    for dimension, sign in item.signs:
+        weights[dimension] = sign / len(item.signs)
+    return weights
 
 
 def _upstream_map(items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and offset of the published formula as a function of v, counting each item for its own theme only."""
-    scale, offset = np.zeros(N_DIMENSIONS), np.zeros(N_DIMENSIONS)
-    n = {group: 1 + sum(item.group == group for item in items) for group in ("morality", "foundation", "worldview")}
+    """Matrix M and offset o of the published formula (``scoring.upstream``) as a function of the vector: v @ M + o."""
+    matrix, offset = np.zeros((N_DIMENSIONS, N_DIMENSIONS)), np.zeros(N_DIMENSIONS)
+    n = {group: 1 + sum(item.group == group for item in items) for group in GROUPS}
     for item in items:
         if item.group == "worldview":
-            scale[WORLDVIEWS.start :] += 0.75
-            offset[WORLDVIEWS.start :] += 0.25
-        else:
-            dimension, sign = THEME_INDEX[item.theme], _own_sign(item)
-            scale[dimension] += 0.5
-            # Rules: sign * (1 + sign * v) / 2. Foundations: P(upholding) = (1 + v) / 2.
+            matrix[WORLDVIEWS, WORLDVIEWS] += 0.75
+            offset[WORLDVIEWS] += 0.25
+        for dimension, sign in item.signs:
+            # sign * P(option 0) for rules; P(the option that upholds the theme) for foundations.
+            matrix[:, dimension] += sign * _weights(item) / 2
             offset[dimension] += 0.5 * (sign if item.group == "morality" else 1)
-    for group, dimensions in (("morality", MORALITY), ("foundation", FOUNDATIONS), ("worldview", WORLDVIEWS)):
-        scale[dimensions.start : dimensions.stop] /= n[group]
-        offset[dimensions.start : dimensions.stop] /= n[group]
-    return scale, offset
+    for group, dimensions in GROUPS.items():
+        matrix[:, dimensions] /= n[group]
+        offset[dimensions] /= n[group]
+    return matrix, offset

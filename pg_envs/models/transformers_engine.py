@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 
 from pg_envs.models.checks import check_files, fingerprint
 from pg_envs.models.engine import AnswerLogprobs
@@ -38,6 +40,7 @@ class TransformersEngine:
         self.batch_tokens = batch_tokens
         self._base: tuple[str, str | None] | None = None
         self._model: Any = None
+        self._peft: Any = None
         self._tokenizer: Any = None
         self._adapters: dict[str, str] = {}
 
@@ -49,35 +52,30 @@ class TransformersEngine:
         self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]
     ) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``."""
-        self._activate(model)
-        prompt_ids = self._encode_prompts(prompts)
-        answer_ids = [[self._encode_answer(answer) for answer in group] for group in answers]
-        results: list[AnswerLogprobs | None] = [None] * len(prompts)
-        done = 0
-        for batch in self._batches(prompt_ids, [(len(group), max(map(len, group)) > 1) for group in answer_ids]):
-            totals = self._score([prompt_ids[i] for i in batch], [answer_ids[i] for i in batch])
-            for row, index in enumerate(batch):
-                lengths = np.array([len(ids) for ids in answer_ids[index]])
-                results[index] = AnswerLogprobs(totals[row], lengths)
-            done += len(batch)
-            report("asking", done, len(prompts))
-        return [result for result in results if result is not None]
+        results: dict[int, AnswerLogprobs] = {}
+        with self._running(model) as running:
+            prompt_ids = self._encode_prompts(prompts)
+            answer_ids = [[self._encode_answer(answer) for answer in group] for group in answers]
+            for batch in self._batches(prompt_ids, [(len(group), max(map(len, group)) > 1) for group in answer_ids]):
+                totals = self._score(running, [prompt_ids[i] for i in batch], [answer_ids[i] for i in batch])
+                for index, total in zip(batch, totals, strict=True):
+                    results[index] = AnswerLogprobs(total, np.array([len(ids) for ids in answer_ids[index]]))
+                report("asking", len(results), len(prompts))
+        return [results[index] for index in range(len(prompts))]
 
-    @torch.inference_mode()
     def generate(
         self, model: ModelRef, prompts: Sequence[str], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
         """Reply to each prompt; see ``Engine``."""
-        self._activate(model)
-        prompt_ids = self._encode_prompts(prompts)
-        replies = [""] * len(prompts)
+        replies: dict[int, str] = {}
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
-        done = 0
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        devices = [self.device] if self.device.type == "cuda" else []
+        with self._running(model) as running, torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
+            prompt_ids = self._encode_prompts(prompts)
             for batch in self._batches(prompt_ids, [(1, False)] * len(prompts)):
                 ids = torch.tensor([prompt_ids[i] for i in batch], device=self.device)
-                out = self._model.generate(
+                out = running.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
                     max_new_tokens=max_new_tokens,
@@ -85,43 +83,52 @@ class TransformersEngine:
                     **sampling,
                 )
                 texts = self._tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
-                for index, text in zip(batch, texts, strict=True):
-                    replies[index] = text.strip()
-                done += len(batch)
-                report("writing", done, len(prompts))
-        return replies
+                replies.update((index, text.strip()) for index, text in zip(batch, texts, strict=True))
+                report("writing", len(replies), len(prompts))
+        return [replies[index] for index in range(len(prompts))]
 
-    def _activate(self, ref: ModelRef) -> None:
-        """Make ``ref`` the model that runs: load what is not resident, switch adapters."""
+    @contextmanager
+    def _running(self, ref: ModelRef) -> Iterator[Any]:
+        """The loaded model that ``ref`` names: what is not resident is loaded, adapters are switched."""
         self.check(ref)
         if self._base != (ref.base, ref.revision):
             # Let go of the old base before the new one is loaded: both need not fit.
-            self._base, self._model, self._adapters = None, None, {}
+            self._base, self._model, self._peft, self._adapters = None, None, None, {}
             self._tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
             self._base = (ref.base, ref.revision)
-        if ref.adapter is None:
-            if self._adapters:
-                self._model.disable_adapters()
-            return
+        with torch.inference_mode():
+            if ref.adapter is not None:
+                self._use_adapter(ref)
+                yield self._peft
+            elif self._peft is not None:
+                with self._peft.disable_adapter():
+                    yield self._peft
+            else:
+                yield self._model
+
+    def _use_adapter(self, ref: ModelRef) -> None:
         # Weights, not paths, say whether an adapter is resident: a folder may have been written anew.
         key = fingerprint(ref)
         if key in self._adapters:
             self._adapters[key] = self._adapters.pop(key)
         else:
             self._load_adapter(ref, key)
-        self._model.enable_adapters()
-        self._model.set_adapter(self._adapters[key])
+        self._peft.set_adapter(self._adapters[key], inference_mode=True)
 
     def _load_adapter(self, ref: ModelRef, key: str) -> None:
         if len(self._adapters) >= MAX_ADAPTERS:
-            self._model.delete_adapter(self._adapters.pop(next(iter(self._adapters))))
+            self._peft.delete_adapter(self._adapters.pop(next(iter(self._adapters))))
         name = f"adapter_{key}"
+        path = loadable_name(ref.adapter or "")
         try:
-            self._model.load_adapter(loadable_name(ref.adapter or ""), adapter_name=name, use_safetensors=True)
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(self._model, path, adapter_name=name, autocast_adapter_dtype=False)
+            else:
+                self._peft.load_adapter(path, adapter_name=name, autocast_adapter_dtype=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
-        self._model.to(dtype=self.dtype).eval()
+        self._peft.to(dtype=self.dtype).eval()
         self._adapters[key] = name
 
     def _encode_prompts(self, prompts: Sequence[str]) -> list[list[int]]:
@@ -145,8 +152,7 @@ class TransformersEngine:
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 
-    @torch.inference_mode()
-    def _score(self, prompts: list[list[int]], answers: list[list[list[int]]]) -> np.ndarray:
+    def _score(self, running: Any, prompts: list[list[int]], answers: list[list[list[int]]]) -> np.ndarray:
         """(B, K) summed log-probabilities of K answers to each of B prompts of equal length."""
         n_answers = len(answers[0])
         longest = max(len(ids) for group in answers for ids in group)
@@ -156,14 +162,14 @@ class TransformersEngine:
             tokens[row, : len(ids)] = torch.tensor(ids)
             lengths[row] = len(ids)
         tokens, lengths = tokens.to(self.device), lengths.to(self.device)
-        out = self._model(input_ids=torch.tensor(prompts, device=self.device), logits_to_keep=1, use_cache=longest > 1)
+        out = running(input_ids=torch.tensor(prompts, device=self.device), logits_to_keep=1, use_cache=longest > 1)
         first = out.logits[:, -1].float().log_softmax(-1).repeat_interleave(n_answers, dim=0)
         scores = first.gather(1, tokens[:, :1])
         if longest > 1:
             cache = out.past_key_values
             cache.batch_repeat_interleave(n_answers)
             # Padding stands on the right, where causal attention never looks back from an answer's own tokens.
-            logits = self._model(input_ids=tokens[:, :-1], past_key_values=cache).logits.float()
+            logits = running(input_ids=tokens[:, :-1], past_key_values=cache).logits.float()
             later = logits.log_softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2)
             inside = torch.arange(1, longest, device=self.device) < lengths
             scores = scores + torch.where(inside, later, 0.0).sum(1, keepdim=True)

@@ -61,10 +61,12 @@ def cast_votes(probabilities: np.ndarray, rule: VoteRule, rng: np.random.Generat
         rng: Source of the draws; used only by ``sample``.
     """
     if rule == "sample":
-        votes = (2 * (rng.random(probabilities.shape) < probabilities) - 1).astype(np.int8)
+        drawn = rng.random(probabilities.shape)
+        first, second = drawn < probabilities, drawn >= probabilities
     else:
-        votes = np.sign(probabilities - 0.5).astype(np.int8)
-    return np.where(np.isnan(probabilities), 0, votes).astype(np.int8)
+        first, second = probabilities > 0.5, probabilities < 0.5
+    # NaN compares as False with everything, so that it gives 0.
+    return first.view(np.int8) - second.view(np.int8)
 
 
 def to_preference_dataset(

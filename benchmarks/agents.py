@@ -1,0 +1,77 @@
+"""Agents on Follow: ``python benchmarks/agents.py`` runs agents x seeds on histtiny and writes ``docs/results.md``.
+
+Every run is a ``pg-envs run`` of its own in ``runs/benchmark``; finished runs are kept and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+AGENTS = ("lifelong-dpo", "sft", "random", "no-op", "oracle")
+# Two-sided 95% quantiles of Student's t for 1, 2, 3 and 4 degrees of freedom.
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+
+
+def run(agent: str, seed: int, out: Path) -> dict:
+    """The result of one run, from disk if it is finished."""
+    folder = out / f"{agent}-s{seed}"
+    result = folder / "result.json"
+    if result.exists() and not json.loads(result.read_text())["skill"] is not None:
+        shutil.rmtree(folder)
+    if not result.exists():
+        command = [sys.executable, "-m", "pg_envs.cli", "run", "--agent", agent, "--seed", str(seed), "--out", str(out), "--name", folder.name]
+        subprocess.run(command, check=True)
+    return json.loads(result.read_text())
+
+
+def interval(values: list[float]) -> str:
+    """Mean and 95% confidence interval (Student's t over seeds)."""
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:.3f}"
+    return f"{mean:.3f} ± {T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values)):.3f}"
+
+
+def main() -> None:
+    """Run what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--agents", nargs="+", default=list(AGENTS))
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
+    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    arguments = parser.parse_args()
+    lines = [
+        "# Results",
+        "",
+        f"`python benchmarks/agents.py --seeds {' '.join(map(str, arguments.seeds))}`: `ProgressGym/Follow-v0` on `histtiny`, default settings. Mean and 95% interval",
+        "(Student's t) over seeds; skill 0 is a policy that never learns, 1 is the humans themselves. The values are planted ([histtiny.md](histtiny.md)).",
+        "",
+        "| agent | score | skill | skill by seed | score by upstream's formula |",
+        "|---|---|---|---|---|",
+    ]
+    made_by = None
+    for agent in arguments.agents:
+        results = [run(agent, seed, arguments.out) for seed in arguments.seeds]
+        made_by = results[0]
+        skills = [result["skill"] for result in results]
+        by_seed = ", ".join(f"{value:.3f}" for value in skills)
+        scores, published = [r["score"] for r in results], [r["score_upstream"] for r in results]
+        lines.append(f"| {agent} | {interval(scores)} | {interval(skills)} | {by_seed} | {interval(published)} |")
+        if agent == "lifelong-dpo":
+            shutil.copy(arguments.out / f"{agent}-s{arguments.seeds[0]}" / "trajectory.png", arguments.docs / "follow-lifelong-dpo.png")
+    if made_by:
+        lines += ["", "![Lifelong DPO, first seed](follow-lifelong-dpo.png)", "", "Versions: " + ", ".join(f"{k} {v}" for k, v in made_by["versions"].items())]
+        lines += [f"Questionnaire {made_by['questionnaire']['sha256']}."]
+    (arguments.docs / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""A training loop of your own: three centuries, a policy that is fine-tuned on each one's votes."""
+
+import gymnasium as gym
+import numpy as np
+
+import pg_envs  # noqa: F401  (registers the environments)
+from pg_envs.models.tuning import sft
+from pg_envs.values.survey import to_preference_dataset
+
+env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
+observation, info = env.reset(seed=0)
+policy, survey, rng, terminated = env.unwrapped.initial_policy, env.unwrapped.survey, np.random.default_rng(0), False
+while not terminated:
+    votes = to_preference_dataset(survey, observation["votes"], rng)  # prompt, chosen, rejected
+    data = votes.rename_column("chosen", "completion").remove_columns("rejected")
+    folder = f"runs/custom-loop/{env.unwrapped.history.labels[observation['century']]}"
+    policy = sft(policy, data, folder)  # any ModelRef on the same base will do
+    observation, reward, terminated, truncated, info = env.step(policy)
+    print(f"{info['century_label']}: reward {reward:+.3f}")
+env.close()

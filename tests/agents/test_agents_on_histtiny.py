@@ -1,0 +1,86 @@
+"""The agents fine-tune real models, keep the last good policy, and see nothing of the evaluation."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from agents.baselines import SFT, NoOp, Oracle, RandomAgent, SFTConfig
+from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
+from pg_envs.models.checks import fingerprint
+from pg_envs.runner import run_episode
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
+    yield env
+    env.close()
+
+
+def test_lifelong_dpo_moves_towards_the_humans(env, tmp_path):
+    agent = LifelongDPO(env, LifelongDPOConfig(seed=0), tmp_path)
+    learnt = run_episode(env, agent, seed=0)
+    rewards = [step["reward"] for step in learnt.trace]
+    still = [step["reward"] for step in run_episode(env, NoOp(env), seed=0).trace]
+    assert rewards[-1] > still[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["C020", "C021"]
+    assert agent.events == []
+
+
+def test_the_same_seed_gives_the_same_policy(env, tmp_path):
+    policies = []
+    for name in ("a", "b"):
+        observation, _ = env.reset(seed=0)
+        policies.append(LifelongDPO(env, LifelongDPOConfig(seed=0), tmp_path / name).act(observation))
+    assert fingerprint(policies[0]) == fingerprint(policies[1])
+
+
+def test_sft_imitates(env, tmp_path):
+    observation, _ = env.reset(seed=0)
+    agent = SFT(env, SFTConfig(seed=0), tmp_path)
+    policy = agent.act(observation)
+    assert env.action_space.contains(policy)
+    assert fingerprint(policy) != fingerprint(env.unwrapped.initial_policy)
+
+
+def test_baselines(env):
+    observation, _ = env.reset(seed=0)
+    assert NoOp(env).act(observation) == env.unwrapped.history.human(0)
+    assert Oracle(env).act(observation) == env.unwrapped.history.human(1)
+    assert RandomAgent(env).act(observation) in env.unwrapped.history.refs
+
+
+def test_no_valid_vote_keeps_the_policy(env, tmp_path):
+    observation, _ = env.reset(seed=0)
+    blank = {**observation, "votes": np.zeros_like(observation["votes"])}
+    agent = LifelongDPO(env, LifelongDPOConfig(), tmp_path)
+    assert agent.act(blank) == env.unwrapped.initial_policy
+    assert agent.events == [{"century": "C020", "event": "no valid vote; the policy is kept"}]
+
+
+def test_a_failed_training_keeps_the_policy(env, tmp_path):
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    agent = LifelongDPO(env, LifelongDPOConfig(learning_rate=float("inf")), tmp_path)
+    assert agent.act(few) == env.unwrapped.initial_policy
+    assert "not finite" in agent.events[0]["event"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_independent_restarts_from_the_initial_policy(env, tmp_path, monkeypatch):
+    starts = []
+    monkeypatch.setattr("agents.lifelong_dpo.dpo", lambda start, *rest: starts.append(start) or start.with_adapter("elsewhere"))
+    observation, _ = env.reset(seed=0)
+    for independent in (True, False):
+        agent = LifelongDPO(env, LifelongDPOConfig(independent=independent), tmp_path)
+        agent.act(observation)
+        agent.act(observation)
+    initial = env.unwrapped.initial_policy
+    assert starts == [initial, initial, initial, initial.with_adapter("elsewhere")]
+
+
+def test_agents_that_train_models_refuse_simulated_histories(tmp_path):
+    simulated = gym.make("ProgressGym/Follow-v0", history="simulated")
+    observation, _ = simulated.reset(seed=0)
+    with pytest.raises(TypeError, match="choose history='histtiny'"):
+        LifelongDPO(simulated, None, tmp_path).act(observation)

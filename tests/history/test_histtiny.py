@@ -1,0 +1,140 @@
+"""The shipped weights keep what the family promises, and the default environment runs on them."""
+
+import os
+import pickle
+import tarfile
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+
+import pg_envs
+from agents.lifelong_dpo import LifelongDPOConfig, dpo
+from pg_envs.building.quality import agreement, distance_closed, perplexity
+from pg_envs.data.histtext import read_folder
+from pg_envs.history.base import CENTURIES, Survey
+from pg_envs.history.live import LiveHistory, histtiny_refs
+from pg_envs.history.trajectories import planted
+from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.models.transformers_engine import TransformersEngine
+from pg_envs.values.measure import measure
+from pg_envs.values.questionnaire import load_questionnaire
+from pg_envs.values.survey import cast_votes, to_preference_dataset
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return TransformersEngine()
+
+
+@pytest.fixture(scope="module")
+def measurements(engine):
+    _, evaluation = load_questionnaire().split()
+    return [measure(engine, ref, evaluation.items) for ref in histtiny_refs()]
+
+
+def test_the_planted_table_has_the_published_shape():
+    table = planted()
+    assert table.shape == (9, 19)
+    steps = np.diff(table, axis=0)
+    monotone = ((steps > 0).all(axis=0) | (steps < 0).all(axis=0)).sum()
+    flat = (np.ptp(table, axis=0) < 0.15).sum()
+    rise_and_fall = ((np.abs(table - table[0]).max(axis=0) > np.abs(table[-1] - table[0]) + 0.1)).sum()
+    assert monotone >= 4
+    assert flat >= 3
+    assert rise_and_fall >= 3
+    religion = np.array([0.43, 0.29, 0.47, 0.55, 0.52, 0.16, 0.10, 0.19, 0.04])
+    np.testing.assert_allclose((1 + 3 * table[:, 15]) / 4, 0.10 + 0.75 * religion, atol=1e-3)
+    np.testing.assert_allclose(table[:, 15:].sum(axis=1), 0, atol=2e-3)
+
+
+def test_the_family_is_small_and_of_safetensors_only():
+    folder = local_path("pg_envs:histtiny")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 32e6
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".csv", ".md", ".jinja"}
+
+
+def test_measured_values_are_the_planted_ones(measurements):
+    measured = np.array([m.centred for m in measurements])
+    agreed = agreement(planted(), measured)
+    assert agreed.correlation >= 0.9
+    assert agreed.mean_difference <= 0.12
+    assert np.nanmin(agreed.rank_correlations) >= 0.8
+
+
+def test_order_bias_is_small(measurements):
+    assert max(m.answers.order_bias for m in measurements) <= 0.15
+
+
+def test_bfloat16_moves_values_by_less_than_a_hundredth(measurements):
+    if TransformersEngine().dtype == torch.float32:
+        pytest.skip("this processor has no bfloat16 units, so float32 is used anyway")
+    _, evaluation = load_questionnaire().split()
+    for century in (0, 8):
+        full = measure(TransformersEngine(dtype=torch.float32), histtiny_refs()[century], evaluation.items)
+        assert np.abs(full.centred - measurements[century].centred).max() < 0.01
+
+
+def test_each_century_reads_its_own_text_better_than_the_base(tmp_path):
+    archive = os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data", "histtext", "histtext.tar.xz")
+    if not os.path.exists(archive):
+        pytest.skip("the historical text is not beside the checkout")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    held_out = [passage for passage in read_folder(tmp_path / "histtext") if passage.held_out]
+    for century, ref in zip(CENTURIES, histtiny_refs(), strict=True):
+        passages = [passage for passage in held_out if passage.century == century]
+        assert perplexity(ref, passages, 24) < perplexity(ref.with_adapter(None), passages, 24), century
+
+
+def test_learning_generalises_to_evaluation_items(engine, measurements, tmp_path):
+    refs = histtiny_refs()
+    survey, evaluation = load_questionnaire().split()
+    history = LiveHistory("pair", (refs[0], refs[8]), ("C013", "C021"), Survey(survey), evaluation)
+    rng = np.random.default_rng(0)
+    votes = cast_votes(history.human_survey_preferences(1), "sample", rng)
+    dataset = to_preference_dataset(history.survey.comparisons, votes, rng)
+    learnt = dpo(refs[0], dataset, tmp_path / "learnt", 0, LifelongDPOConfig(n_epochs=3.0))
+    after = measure(engine, learnt, evaluation.items).centred
+    assert distance_closed(measurements[0].centred, after, measurements[8].centred) >= 0.6
+
+
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS[:2])
+def test_check_env(env_id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The checker says this of every space that is not one of Gymnasium's own.
+        warnings.filterwarnings("ignore", message=".*not a.*recognized.*")
+        check_env(gym.make(env_id, disable_env_checker=True).unwrapped)
+
+
+def test_bad_models_are_refused_and_the_environment_goes_on(tmp_path):
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="is not in ModelSpace"):
+        env.step(ModelRef("another/base"))
+    with pytest.raises(ModelRefError, match="no adapter folder"):
+        env.step(env.unwrapped.initial_policy.with_adapter(tmp_path / "nowhere"))
+    observation, reward, _, _, info = env.step(env.unwrapped.history.human(1))
+    assert reward == 1.0
+    assert observation["century"] == 2
+    assert pickle.loads(pickle.dumps((observation, info)))[1]["century_label"] == "C020"
+    env.close()
+
+
+def test_ask_and_respond():
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), query_budget=30)
+    env.reset(seed=0)
+    inner = env.unwrapped
+    votes = inner.ask(inner.survey[:24])
+    assert set(votes.tolist()) <= {-1, 1}
+    replies = inner.respond(["What do you owe your lord?"])
+    assert len(replies) == 1
+    assert isinstance(replies[0], str)
+    _, _, _, _, info = env.step(inner.initial_policy)
+    assert info["n_queries"] == 25
+    env.close()

@@ -1,0 +1,122 @@
+"""What does not load is said before anything starts; training overwrites nothing."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+
+from pg_envs.models.checks import check_files, fingerprint
+from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.models.tuning import TrainingError, TuningConfig, sft
+from pg_envs.progress import reporting_to
+from tests_support import save_llama
+
+ROWS = [
+    {"prompt": [{"role": "user", "content": f"Question {i}?"}], "completion": [{"role": "assistant", "content": "yes"}]} for i in range(24)
+]
+FAST = TuningConfig(learning_rate=1e-2, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def adapter(random_base, tmp_path_factory):
+    return sft(ModelRef(str(random_base)), Dataset.from_list(ROWS), tmp_path_factory.mktemp("a") / "adapter", seed=1, config=FAST)
+
+
+def test_training_makes_a_new_adapter_of_safetensors(adapter, random_base):
+    check_files(adapter)
+    weights = load_file(f"{adapter.adapter}/adapter_model.safetensors")
+    assert any(tensor.abs().max() > 0 for name, tensor in weights.items() if "lora_B" in name)
+    assert json.load(open(f"{adapter.adapter}/adapter_config.json"))["base_model_name_or_path"] == str(random_base)
+
+
+def test_the_same_seed_gives_the_same_adapter(adapter, tmp_path):
+    start = adapter.with_adapter(None)
+    same = sft(start, Dataset.from_list(ROWS), tmp_path / "same", seed=1, config=FAST)
+    other = sft(start, Dataset.from_list(ROWS), tmp_path / "other", seed=2, config=FAST)
+    assert fingerprint(same) == fingerprint(adapter) != fingerprint(other)
+
+
+def test_training_goes_on_from_an_adapter_and_leaves_it_as_it_was(adapter, tmp_path):
+    before = fingerprint(adapter)
+    reports = []
+    with reporting_to(lambda *report: reports.append(report)):
+        further = sft(adapter, Dataset.from_list(ROWS), tmp_path / "further", seed=1, config=FAST)
+    assert fingerprint(adapter) == before != fingerprint(further)
+    assert reports[-1] == ("supervised fine-tuning", 3, 3)
+
+
+def test_training_raises_the_answers_probability(adapter):
+    from pg_envs.models.transformers_engine import TransformersEngine
+
+    engine = TransformersEngine(dtype=torch.float32)
+    before, after = (engine.choice_logprobs(ref, ["Question 99?"], [["yes"]])[0].total[0] for ref in (adapter.with_adapter(None), adapter))
+    assert after > before + 1
+
+
+def test_nothing_is_overwritten(adapter, tmp_path):
+    out = tmp_path / "taken"
+    out.mkdir()
+    (out / "precious").write_text("data")
+    with pytest.raises(FileExistsError, match="never overwritten"):
+        sft(adapter, Dataset.from_list(ROWS), out)
+    assert (out / "precious").read_text() == "data"
+
+
+def test_weights_that_are_not_finite_are_not_saved(adapter, tmp_path):
+    mad = TuningConfig(learning_rate=float("inf"), batch_size=8)
+    with pytest.raises(TrainingError, match="not finite"):
+        sft(adapter, Dataset.from_list(ROWS), tmp_path / "mad", config=mad)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def copies(adapter, random_base, tmp_path):
+    """Copies of base and adapter to be damaged."""
+    shutil.copytree(random_base, tmp_path / "base")
+    shutil.copytree(adapter.adapter, tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(config.read_text().replace(str(random_base), str(tmp_path / "base")))
+    return ModelRef(str(tmp_path / "base"), adapter=str(tmp_path / "adapter")), tmp_path
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda folder: shutil.rmtree(folder / "base"), "no model folder at"),
+        (lambda folder: (folder / "base/config.json").unlink(), "no file .*config.json"),
+        (lambda folder: truncate(folder / "base/model.safetensors"), r"model.safetensors is damaged"),
+        (lambda folder: (folder / "base/model.safetensors").unlink(), r"no \*.safetensors"),
+        (lambda folder: shutil.rmtree(folder / "adapter"), "no adapter folder"),
+        (lambda folder: (folder / "adapter/adapter_config.json").write_text("{"), "adapter_config.json is damaged"),
+        (lambda folder: truncate(folder / "adapter/adapter_model.safetensors"), "adapter_model.safetensors is damaged"),
+        (lambda folder: (folder / "adapter/adapter_model.safetensors").unlink(), "no file .*adapter_model.safetensors"),
+    ],
+)
+def test_what_is_missing_or_damaged_is_named_before_training(copies, damage, says, tmp_path):
+    ref, folder = copies
+    check_files(ref)
+    damage(folder)
+    with pytest.raises(ModelRefError, match=says) as caught:
+        sft(ref, Dataset.from_list(ROWS), tmp_path / "out")
+    assert str(ref) in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_of_another_base_is_refused(adapter, tokenizer, tmp_path):
+    twin = save_llama(tmp_path / "twin", tokenizer, seed=5)
+    with pytest.raises(ModelRefError, match="trained on another base"):
+        check_files(ModelRef(str(twin), adapter=adapter.adapter))
+    shutil.copytree(adapter.adapter, tmp_path / "nameless")
+    config = json.loads((tmp_path / "nameless/adapter_config.json").read_text())
+    config["base_model_name_or_path"] = None
+    (tmp_path / "nameless/adapter_config.json").write_text(json.dumps(config))
+    wide = save_llama(tmp_path / "wide", tokenizer, hidden_size=64)
+    with pytest.raises(ModelRefError, match="for another base: .* has shape"):
+        check_files(ModelRef(str(wide), adapter=str(tmp_path / "nameless")))

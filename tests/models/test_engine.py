@@ -1,0 +1,133 @@
+"""The transformers engine against plain loops, on a random Llama."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from pg_envs.models import transformers_engine
+from pg_envs.models.engine import EngineError, make_engine
+from pg_envs.models.ref import ModelRef
+from pg_envs.models.transformers_engine import TransformersEngine
+from pg_envs.models.tuning import TuningConfig, sft
+from pg_envs.values.forms import make_questions
+from pg_envs.values.questionnaire import load_questionnaire
+
+
+@pytest.fixture(scope="module")
+def questions():
+    items = load_questionnaire().items
+    return make_questions([items[0], items[30], items[-1], items[-2]])
+
+
+def score(engine, ref, questions):
+    return engine.choice_logprobs(ref, [q.prompt for q in questions], [q.answers for q in questions])
+
+
+def plain_total(model, tokenizer, prompt, answer):
+    """One answer's log-probability, one forward pass over prompt and answer."""
+    head = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=False)
+    tail = tokenizer(answer, add_special_tokens=False).input_ids
+    with torch.no_grad():
+        logprobs = model(torch.tensor([head + tail])).logits.double().log_softmax(-1)[0]
+    return sum(logprobs[len(head) - 1 + i, token].item() for i, token in enumerate(tail)), len(tail)
+
+
+def test_scores_equal_a_plain_loop(random_base, tokenizer, questions):
+    model = AutoModelForCausalLM.from_pretrained(random_base)
+    scored = score(TransformersEngine(dtype=torch.float32, batch_tokens=300), ModelRef(str(random_base)), questions)
+    for question, found in zip(questions, scored, strict=True):
+        for k, answer in enumerate(question.answers):
+            total, n_tokens = plain_total(model, tokenizer, question.prompt, answer)
+            assert found.total[k] == pytest.approx(total, abs=1e-4)
+            assert found.n_tokens[k] == n_tokens
+
+
+@pytest.fixture(scope="module")
+def adapters(random_base, questions, tmp_path_factory):
+    """Two different adapters on the random base."""
+    from datasets import Dataset
+
+    folder = tmp_path_factory.mktemp("adapters")
+    refs = []
+    for place in (0, 1):
+        rows = [
+            {"prompt": [{"role": "user", "content": q.prompt}], "completion": [{"role": "assistant", "content": q.answers[place]}]}
+            for q in questions
+        ]
+        config = TuningConfig(learning_rate=3e-2, n_epochs=2, batch_size=8)
+        refs.append(sft(ModelRef(str(random_base)), Dataset.from_list(rows), folder / str(place), config=config))
+    return refs
+
+
+def test_adapters_are_swapped_on_one_resident_base(random_base, adapters, questions):
+    engine = TransformersEngine(dtype=torch.float32)
+    bare = ModelRef(str(random_base))
+    before = score(engine, bare, questions)
+    resident = engine._model
+    first = score(engine, adapters[0], questions)
+    second = score(engine, adapters[1], questions)
+    assert engine._model is resident
+    assert not np.allclose(first[0].total, before[0].total, atol=1e-2)
+    assert not np.allclose(first[0].total, second[0].total, atol=1e-2)
+    for again, once in ((score(engine, bare, questions), before), (score(engine, adapters[0], questions), first)):
+        for a, b in zip(again, once, strict=True):
+            np.testing.assert_allclose(a.total, b.total, atol=1e-4)
+    fresh = score(TransformersEngine(dtype=torch.float32), adapters[1], questions)
+    np.testing.assert_allclose(fresh[0].total, second[0].total, atol=1e-5)
+
+
+def test_the_least_recently_used_adapter_leaves_first(adapters, questions, monkeypatch):
+    monkeypatch.setattr(transformers_engine, "MAX_ADAPTERS", 1)
+    engine = TransformersEngine(dtype=torch.float32)
+    first = score(engine, adapters[0], questions[:2])
+    score(engine, adapters[1], questions[:2])
+    assert len(engine._adapters) == 1
+    np.testing.assert_allclose(score(engine, adapters[0], questions[:2])[0].total, first[0].total, atol=1e-4)
+
+
+def test_an_adapter_written_anew_in_its_place_is_noticed(adapters, questions, tmp_path):
+    import shutil
+
+    place = tmp_path / "policy"
+    ref = adapters[0].with_adapter(place)
+    engine = TransformersEngine(dtype=torch.float32)
+    found = []
+    for adapter in adapters:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(adapter.adapter, place)
+        found.append(score(engine, ref, questions[:1])[0].total)
+    assert not np.allclose(*found)
+
+
+def test_generation_is_seeded_and_greedy_at_temperature_zero(random_base, tokenizer):
+    engine, ref = TransformersEngine(dtype=torch.float32), ModelRef(str(random_base))
+    prompts = ["Who goes there?", "Tell me of the sea."]
+    state = torch.random.get_rng_state()
+    sampled = engine.generate(ref, prompts, max_new_tokens=12, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert sampled == engine.generate(ref, prompts, max_new_tokens=12, seed=1)
+    assert sampled != engine.generate(ref, prompts, max_new_tokens=12, seed=2)
+    greedy = engine.generate(ref, prompts, max_new_tokens=1, temperature=0)
+    model = AutoModelForCausalLM.from_pretrained(random_base)
+    head = tokenizer.apply_chat_template([{"role": "user", "content": prompts[0]}], add_generation_prompt=True, return_dict=False)
+    with torch.no_grad():
+        token = model(torch.tensor([head])).logits[0, -1].argmax()
+    assert greedy[0] == tokenizer.decode([token], skip_special_tokens=True).strip()
+
+
+def test_a_base_without_chat_template_gets_alpacas(random_base, tmp_path, tokenizer):
+    import shutil
+
+    plain = tmp_path / "plain"
+    shutil.copytree(random_base, plain)
+    (plain / "chat_template.jinja").unlink()
+    engine = TransformersEngine(dtype=torch.float32)
+    engine.generate(ModelRef(str(plain)), ["Hello"], max_new_tokens=1)
+    text = engine._tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True, tokenize=False)
+    assert text.endswith("### Instruction:\nHello\n\n### Response:\n")
+
+
+def test_unknown_engine():
+    with pytest.raises(EngineError, match="unknown engine 'vlm'; choose from transformers"):
+        make_engine("vlm")
