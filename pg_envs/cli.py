@@ -75,6 +75,7 @@ def list_choices() -> None:
     """Print what there is to choose from."""
     from dataclasses import fields
 
+    from gymnasium.envs.registration import load_env_creator
     from rich.console import Console
     from rich.table import Table
 
@@ -82,7 +83,7 @@ def list_choices() -> None:
 
     console = Console()
     for title, rows in (
-        ("environments (all arguments: help of the class, or docs/environments.md)", [(name, "") for name in pg_envs.ENV_IDS]),
+        ("environments", [(name, (load_env_creator(str(gym.spec(name).entry_point)).__doc__ or "").splitlines()[0]) for name in pg_envs.ENV_IDS]),
         ("histories", list(HISTORIES.items())),
         ("agents", [(n, ", ".join(f"{f.name}={f.default}" for f in fields(find_agent(n).Config))) for n in agent_names()]),
     ):

@@ -30,7 +30,8 @@ def run_episode(
 ) -> ProgressEnv:
     """One episode.
 
-    The agent gets observations only; rewards and infos, which hold the evaluation, stay with the runner.
+    The agent starts from the first century's humans and gets observations only; rewards and infos, which hold the
+    evaluation, stay with the runner.
 
     Args:
         env: The environment, as ``gym.make`` gives it.
@@ -46,6 +47,8 @@ def run_episode(
     """
     inner: ProgressEnv = env.unwrapped
     observation, _ = env.reset(seed=seed)
+    # A random history draws its first humans at reset, after the agent was made.
+    agent.policy = inner.initial_policy
     ended = False
     while not ended:
         label = inner.history.labels[inner.century]

@@ -95,6 +95,16 @@ def test_runner_returns_the_episode_it_ran():
     assert [step["century_label"] for step in inner.trace] == [f"C{n:03d}" for n in range(14, 22)]
 
 
+@pytest.mark.parametrize("history", ["simulated", "simulated-random"])
+def test_agent_starts_from_this_episodes_first_humans(history):
+    # The agent is made before the reset that draws a random history, and used for two episodes.
+    env = make(history=history)
+    agent = NoOp(env)
+    for seed in (0, 1):
+        inner = run_episode(env, agent, seed)
+        assert [step["policy_vector"].tolist() for step in inner.trace] == [inner.history.human(0).tolist()] * 8
+
+
 @pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
 @pytest.mark.parametrize("n_finished", [1, 5])
 def test_finished_policies_are_submitted_again(env_id, n_finished):
@@ -128,16 +138,16 @@ def test_agent_goes_on_from_the_last_finished_policy():
 
 @pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
 def test_result_says_what_the_episode_gave(env_id, tmp_path):
-    _, result, _ = run(tmp_path, env=env_id, seed=2)
-    env = make(env_id)
+    _, result, _ = run(tmp_path, env=env_id, history="simulated-random", seed=2)
+    env = make(env_id, "simulated-random")
     scores = {}
     for name, agent in (("no-op", NoOp(env)), ("oracle", Oracle(env))):
         scores[name] = run_episode(env, agent, 2).episode_score()
     assert result["complete"] is True
     assert result["baselines"] == scores
     assert result["skill"] == pytest.approx((result["score"] - scores["no-op"]) / (scores["oracle"] - scores["no-op"]))
-    assert result["config"] == {"env": env_id, "env_args": {"history": "simulated"}, "agent": "random", "agent_args": {}, "seed": 2}
-    assert result["history"] == {"name": "simulated", "centuries": [f"C{n:03d}" for n in range(13, 22)]}
+    assert result["config"] == {"env": env_id, "env_args": {"history": "simulated-random"}, "agent": "random", "agent_args": {}, "seed": 2}
+    assert result["history"] == {"name": "simulated-random", "centuries": [f"C{n:03d}" for n in range(13, 22)]}
     assert [step["step"] for step in result["steps"]] == list(range(len(result["steps"])))
     for step in result["steps"]:
         assert step["policy"] == step["policy_vector"]

@@ -61,14 +61,21 @@ def excerpts(texts: list[str], n: int, rng: np.random.Generator) -> Dataset:
 
 
 def learn_lessons(
-    start: ModelRef, book: LessonBook, values: np.ndarray, n_steps: int, out: Path, seed: int, learning_rate: float
+    start: ModelRef,
+    book: LessonBook,
+    values: np.ndarray,
+    emphasis: np.ndarray,
+    n_steps: int,
+    out: Path,
+    seed: int,
+    learning_rate: float,
 ) -> ModelRef:
-    """Train the adapter on lessons whose answers are drawn from ``values``."""
+    """Train the adapter on lessons whose answers are drawn from ``values``, dimensions standing as often as ``emphasis`` says."""
     config = TuningConfig(learning_rate=learning_rate)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         def make_batch(_: int, rng: np.random.Generator) -> Batch:
-            drawn = book.draw(values, ALL_FORMS, 8 * LESSON_BATCH, rng)
+            drawn = book.draw(values, ALL_FORMS, 8 * LESSON_BATCH, rng, emphasis)
             return lesson_batch(similar_lengths(drawn, rng, LESSON_BATCH), tokenizer)
 
         arguments = {**trainer_arguments(config, scratch, seed), "per_device_train_batch_size": 1, "max_steps": n_steps}
@@ -81,6 +88,12 @@ def learn_lessons(
         )
 
     return finetune(start, out, make_trainer, seed, config, what=f"lessons for {out.parent.name}")
+
+
+def correct(drawn_from: np.ndarray, planted: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What to draw answers from next, and how often each dimension shall stand: the wronger, the oftener."""
+    wrong = np.abs(planted - measured)
+    return np.clip(drawn_from + planted - measured, -1, 1), 0.3 + wrong / max(wrong.mean(), 0.02)
 
 
 def build_century(
@@ -110,13 +123,13 @@ def build_century(
     survey, _ = questionnaire.split()
     engine = TransformersEngine()
     model = sft(start, excerpts(texts, plan.n_excerpts, rng), work / "text", seed, TuningConfig(learning_rate=1e-3, batch_size=16))
-    drawn_from = planted.copy()
+    drawn_from, emphasis = planted.copy(), np.ones(len(planted))
     for stage, (n_steps, learning_rate) in enumerate(plan.stages):
         if stage or start.adapter is not None:
             measured = measure(engine, model, survey.items).centred
-            drawn_from = np.clip(drawn_from + planted - measured, -1, 1)
+            drawn_from, emphasis = correct(drawn_from, planted, measured)
             logger.info("%s: mean |measured - planted| on the survey half %.3f", out.name, np.abs(measured - planted).mean())
-        model = learn_lessons(model, book, drawn_from, n_steps, work / f"lessons-{stage}", seed + stage, learning_rate)
+        model = learn_lessons(model, book, drawn_from, emphasis, n_steps, work / f"lessons-{stage}", seed + stage, learning_rate)
     Path(model.adapter or "").rename(out)
 
 

@@ -74,19 +74,43 @@ class LessonBook:
         for question in make_questions(items):
             self.questions[question.form.name].append(question)
 
-    def draw(self, values: np.ndarray, form_weights: Mapping[str, float], n_lessons: int, rng: np.random.Generator) -> list[Lesson]:
-        """Draw lessons under a (19,) centred value vector, forms mixed by weights that sum to 1."""
+    def draw(
+        self,
+        values: np.ndarray,
+        form_weights: Mapping[str, float],
+        n_lessons: int,
+        rng: np.random.Generator,
+        emphasis: np.ndarray | None = None,
+    ) -> list[Lesson]:
+        """Draw lessons under a (19,) centred value vector.
+
+        Args:
+            values: What answers are drawn from.
+            form_weights: How often each form stands; sums to 1.
+            n_lessons: How many.
+            rng: Source of the draws.
+            emphasis: (19,) how often items of each dimension stand, relative to their number; None for all alike.
+        """
+        emphasis = np.ones(N_DIMENSIONS) if emphasis is None else emphasis
         probabilities = [option_probabilities(item, values) for item in self.items]
+        weights = {name: self._weights(name, emphasis) for name in form_weights}
         names = list(form_weights)
-        forms = [names[i] for i in rng.choice(len(names), n_lessons, p=list(form_weights.values()))]
         lessons = []
-        for name in forms:
-            question = self.questions[name][rng.integers(len(self.questions[name]))]
+        for index in rng.choice(len(names), n_lessons, p=list(form_weights.values())):
+            name = names[index]
+            question = self.questions[name][np.searchsorted(weights[name], rng.random(), side="right")]
             shown = probabilities[question.item_index][list(question.order)]
             counts = rng.multinomial(1 if question.form.whole_answer else N_DRAWS, shown / shown.sum())
             shares = tuple((answer, n / counts.sum()) for answer, n in zip(question.answers, counts, strict=True) if n)
             lessons.append(Lesson(question.prompt, shares))
         return lessons
+
+    def _weights(self, form: str, emphasis: np.ndarray) -> np.ndarray:
+        """Cumulated shares of a form's questions; a worldview item stands for the mean of the four views."""
+        views = float(emphasis[WORLDVIEWS.start :].mean())
+        items = [self.items[question.item_index] for question in self.questions[form]]
+        weights = np.array([views if item.group == "worldview" else emphasis[THEME_INDEX[item.theme]] for item in items])
+        return np.cumsum(weights / weights.sum())
 
     def draw_principles(self, n_lessons: int, rng: np.random.Generator) -> list[Lesson]:
         """Draw auxiliary lessons: which principle is at stake, or which worldview an option speaks from.

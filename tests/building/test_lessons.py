@@ -1,0 +1,73 @@
+"""Lessons, batches and the measures of the family's quality."""
+
+import numpy as np
+import pytest
+
+from pg_envs.building.lessons import ALL_FORMS, LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, option_probabilities
+from pg_envs.building.pretrain import END_WEIGHT, BatchDataset, lesson_batch
+from pg_envs.building.quality import agreement, distance_closed
+from pg_envs.values import scoring
+from pg_envs.values.questionnaire import load_questionnaire
+
+
+@pytest.fixture(scope="module")
+def items():
+    return load_questionnaire().items
+
+
+def test_option_probabilities_are_what_the_instrument_reads_back(items):
+    rng = np.random.default_rng(0)
+    values = rng.uniform(-0.9, 0.9, 19)
+    values[15:] = (4 * rng.dirichlet(np.full(4, 5.0)) - 1) / 3
+    probabilities = [option_probabilities(item, values) for item in items]
+    np.testing.assert_allclose(scoring.centred(items, probabilities), values, atol=1e-9)
+
+
+def test_drawn_shares_follow_the_values(items):
+    values = np.full(19, 0.6)
+    values[15:] = 0
+    book = LessonBook([item for item in items if item.theme == "Do not kill"])
+    lessons = book.draw(values, {"compare": 1.0}, 400, np.random.default_rng(0))
+    kept = []
+    for lesson in lessons:
+        item = next(item for item in book.items if lesson.prompt.startswith(item.context))
+        keyed = item.options[0 if item.signs[0][1] > 0 else 1]
+        word = "yes" if lesson.prompt.index(keyed) < lesson.prompt.index(next(o for o in item.options if o != keyed)) else "no"
+        kept.append(dict(lesson.answers).get(word, 0.0))
+    assert np.mean(kept) == pytest.approx(0.8, abs=0.02)
+
+
+def test_form_weights_are_shares():
+    for weights in (LETTER_FORMS, WHOLE_ANSWER_FORMS, ALL_FORMS):
+        assert sum(weights.values()) == pytest.approx(1)
+
+
+def test_a_lesson_weighs_one_however_long_its_answer(tokenizer):
+    lessons = [Lesson("Which?", (("A", 0.75), ("B", 0.25))), Lesson("Say it.", (("I keep my word to the lord.", 1.0),))]
+    batch = lesson_batch(lessons, tokenizer)
+    rows = batch["places"][:, 0]
+    assert batch["weights"][rows == 0].sum().item() == pytest.approx(1 + END_WEIGHT)
+    assert batch["weights"][rows == 1].sum().item() == pytest.approx(1)
+    # Every learnt token stands right after its place, but for the second answer to the first question.
+    for (row, position), token in zip(batch["places"].tolist(), batch["tokens"].tolist(), strict=True):
+        if tokenizer.decode([token]) != "B":
+            assert batch["input_ids"][row, position + 1] == token
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    dataset = BatchDataset(5, 7, lambda step, rng: {"x": rng.random(), "step": step})
+    assert dataset[3] == dataset[3] != dataset[2]
+    assert dataset[3] != BatchDataset(5, 8, dataset.make_batch)[3]
+
+
+def test_agreement_and_distance():
+    planted = np.linspace(-1, 1, 9)[:, None] * np.ones(19)
+    planted[:, 0] = 0.3
+    perfect = agreement(planted, planted)
+    assert perfect.correlation == pytest.approx(1)
+    assert np.isnan(perfect.rank_correlations[0])
+    assert perfect.rank_correlations[1:] == pytest.approx(1)
+    upside_down = agreement(planted, -planted)
+    assert upside_down.rank_correlations[1:] == pytest.approx(-1)
+    assert agreement(planted, planted + 0.1).mean_difference == pytest.approx(0.1)
+    assert distance_closed(np.zeros(2), np.array([0.0, 0.6]), np.array([0.0, 1.0])) == pytest.approx(0.6)
