@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests_support import save_llama
+
+from pg_envs.models.ref import local_path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -22,6 +26,26 @@ def moral_evals() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the published MoralEvals items are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_questionnaire(tmp_path_factory) -> str:
+    """A folder with the first four bundled items of every theme, for tests in which language models answer."""
+    folder = tmp_path_factory.mktemp("items")
+    source = local_path("pg_envs:questionnaire")
+    for path in source.glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        theme = header.index("generation_rule" if "generation_rule" in header else "generation_theme")
+        seen: Counter[str] = Counter()
+        with (folder / path.name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            for row in rows:
+                seen[row[theme]] += 1
+                if seen[row[theme]] <= 4:
+                    writer.writerow(row)
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

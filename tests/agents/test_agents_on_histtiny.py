@@ -11,13 +11,14 @@ from pg_envs.runner import run_episode
 
 
 @pytest.fixture(scope="module")
-def env():
-    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
+def env(small_questionnaire):
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
     yield env
     env.close()
 
 
-def test_lifelong_dpo_moves_towards_the_humans(env, tmp_path):
+def test_lifelong_dpo_moves_towards_the_humans(tmp_path):
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
     agent = LifelongDPO(env, LifelongDPOConfig(seed=0), tmp_path)
     learnt = run_episode(env, agent, seed=0)
     rewards = [step["reward"] for step in learnt.trace]

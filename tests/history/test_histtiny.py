@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import pg_envs
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
@@ -88,7 +89,7 @@ def test_each_century_reads_its_own_text_better_than_the_base(tmp_path):
     held_out = [passage for passage in read_folder(tmp_path / "histtext") if passage.held_out]
     for century, ref in zip(CENTURIES, histtiny_refs(), strict=True):
         passages = [passage for passage in held_out if passage.century == century]
-        assert perplexity(ref, passages, 24) < perplexity(ref.with_adapter(None), passages, 24), century
+        assert perplexity(ref, passages, 16) < perplexity(ref.with_adapter(None), passages, 16), century
 
 
 def test_learning_generalises_to_evaluation_items(engine, measurements, tmp_path):
@@ -103,17 +104,17 @@ def test_learning_generalises_to_evaluation_items(engine, measurements, tmp_path
     assert distance_closed(measurements[0].centred, after, measurements[8].centred) >= 0.6
 
 
-@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS[:2])
-def test_check_env(env_id):
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_check_env(env_id, small_questionnaire):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # The checker says this of every space that is not one of Gymnasium's own.
         warnings.filterwarnings("ignore", message=".*not a.*recognized.*")
-        check_env(gym.make(env_id, disable_env_checker=True).unwrapped)
+        check_env(gym.make(env_id, questionnaire=small_questionnaire, disable_env_checker=True).unwrapped)
 
 
-def test_bad_models_are_refused_and_the_environment_goes_on(tmp_path):
-    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
+def test_bad_models_are_refused_and_the_environment_goes_on(tmp_path, small_questionnaire):
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
     env.reset(seed=0)
     with pytest.raises(ValueError, match="is not in ModelSpace"):
         env.step(ModelRef("another/base"))
@@ -126,8 +127,37 @@ def test_bad_models_are_refused_and_the_environment_goes_on(tmp_path):
     env.close()
 
 
-def test_ask_and_respond():
-    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), query_budget=30)
+def test_coevolve_moves_the_proxy_and_is_reproducible(small_questionnaire):
+    env = gym.make("ProgressGym/Coevolve-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
+    episodes = []
+    for _ in range(2):
+        first, _ = env.reset(seed=4)
+        second, reward, _, _, info = env.step(env.unwrapped.history.human(2))
+        episodes.append((first["votes"].tolist(), second["votes"].tolist(), reward, info["proxy_vector"].tolist()))
+    assert episodes[0] == episodes[1]
+    untouched = env.unwrapped.history.human_values(0).centred
+    assert np.abs(np.array(episodes[0][3]) - untouched).max() > 0.02
+    assert -1 <= info["lock_in_lag"] <= 1
+    env.close()
+
+
+def test_vector_environments_run_a_whole_episode(small_questionnaire):
+    arguments = {"history": "histtiny", "centuries": ("C019", "C021"), "questionnaire": small_questionnaire}
+    for make in (SyncVectorEnv, AsyncVectorEnv):
+        envs = make([lambda: gym.make("ProgressGym/Follow-v0", **arguments)] * 2, autoreset_mode=AutoresetMode.DISABLED)
+        envs.reset(seed=[0, 1])
+        refs = histtiny_refs()
+        for _ in range(2):
+            observations, rewards, terminated, _, _ = envs.step((refs[6], refs[8]))
+        assert terminated.all()
+        assert rewards[1] == pytest.approx(1.0)
+        observations, _ = envs.reset(options={"reset_mask": np.array([True, False])})
+        assert observations["century"].tolist() == [1, 2]
+        envs.close()
+
+
+def test_ask_and_respond(small_questionnaire):
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), query_budget=30, questionnaire=small_questionnaire)
     env.reset(seed=0)
     inner = env.unwrapped
     votes = inner.ask(inner.survey[:24])

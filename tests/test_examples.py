@@ -1,0 +1,32 @@
+"""The examples and the README's loop run as they stand."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script, *arguments, cwd):
+    return subprocess.run([sys.executable, str(ROOT / "examples" / script), *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+
+
+def test_custom_loop(tmp_path):
+    out = run("custom_loop.py", cwd=tmp_path).stdout
+    assert re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3}$", out, re.MULTILINE) == ["C020", "C021"]
+    assert (tmp_path / "runs/custom-loop/C021/adapter_model.safetensors").exists()
+
+
+def test_the_readme_has_the_custom_loop_in_at_most_twenty_lines():
+    code = re.search(r"```python\n(import gymnasium.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    script = (ROOT / "examples/custom_loop.py").read_text()
+    assert code.strip() == script.split('"""', 2)[2].strip()
+    assert len(code.strip().splitlines()) <= 20
+
+
+def test_sb3_on_simulated(tmp_path):
+    pytest.importorskip("stable_baselines3")
+    assert "after 512 steps" in run("sb3_simulated.py", "512", cwd=tmp_path).stdout
