@@ -71,4 +71,3 @@ class SFT(Agent):
         tuning = TuningConfig(config.learning_rate, config.n_epochs, config.batch_size)
         self.policy = sft(self.policy, dataset, self.workdir / label, seed=int(rng.integers(2**31)), config=tuning)
         return self.policy
-

@@ -26,7 +26,20 @@ def run(agent: str, seed: int, out: Path) -> dict:
     if result.exists() and not json.loads(result.read_text())["skill"] is not None:
         shutil.rmtree(folder)
     if not result.exists():
-        command = [sys.executable, "-m", "pg_envs.cli", "run", "--agent", agent, "--seed", str(seed), "--out", str(out), "--name", folder.name]
+        command = [
+            sys.executable,
+            "-m",
+            "pg_envs.cli",
+            "run",
+            "--agent",
+            agent,
+            "--seed",
+            str(seed),
+            "--out",
+            str(out),
+            "--name",
+            folder.name,
+        ]
         subprocess.run(command, check=True)
     return json.loads(result.read_text())
 
@@ -67,7 +80,12 @@ def main() -> None:
         if agent == "lifelong-dpo":
             shutil.copy(arguments.out / f"{agent}-s{arguments.seeds[0]}" / "trajectory.png", arguments.docs / "follow-lifelong-dpo.png")
     if made_by:
-        lines += ["", "![Lifelong DPO, first seed](follow-lifelong-dpo.png)", "", "Versions: " + ", ".join(f"{k} {v}" for k, v in made_by["versions"].items())]
+        lines += [
+            "",
+            "![Lifelong DPO, first seed](follow-lifelong-dpo.png)",
+            "",
+            "Versions: " + ", ".join(f"{k} {v}" for k, v in made_by["versions"].items()),
+        ]
         lines += [f"Questionnaire {made_by['questionnaire']['sha256']}."]
     (arguments.docs / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))

@@ -100,8 +100,15 @@ def main() -> None:
     ]
     for d, dimension in enumerate(DIMENSIONS):
         rank = agreed.rank_correlations[d]
-        lines.append(f"| {dimension.label} | {'flat' if np.isnan(rank) else f'{rank:.2f}'} | {np.abs(measured - planted())[:, d].mean():.3f} |")
-    report = {"correlation": agreed.correlation, "mean_difference": agreed.mean_difference, "order_bias": biases, "measured": measured.tolist()}
+        lines.append(
+            f"| {dimension.label} | {'flat' if np.isnan(rank) else f'{rank:.2f}'} | {np.abs(measured - planted())[:, d].mean():.3f} |"
+        )
+    report = {
+        "correlation": agreed.correlation,
+        "mean_difference": agreed.mean_difference,
+        "order_bias": biases,
+        "measured": measured.tolist(),
+    }
     if arguments.text:
         lines += ["", "## Perplexity on held-out documents", "", "| century | base | its own model |", "|---|---|---|"]
         held_out = [passage for passage in read_folder(arguments.text) if passage.held_out]
@@ -110,7 +117,16 @@ def main() -> None:
             base, own = perplexity(ref.with_adapter(None), passages), perplexity(ref, passages)
             report.setdefault("perplexity", {})[century] = [base, own]  # type: ignore[index]
             lines.append(f"| {century} | {base:.1f} | {own:.1f} |")
-    lines += ["", "## Learning generalises", "", "DPO (three passes, settings else lifelong DPO's) on one set of sampled survey votes of a century eight", "steps away. Part of the distance closed:", "", "| from, to | seed | survey items | evaluation items |", "|---|---|---|---|"]
+    lines += [
+        "",
+        "## Learning generalises",
+        "",
+        "DPO (three passes, settings else lifelong DPO's) on one set of sampled survey votes of a century eight",
+        "steps away. Part of the distance closed:",
+        "",
+        "| from, to | seed | survey items | evaluation items |",
+        "|---|---|---|---|",
+    ]
     for start, target in TRANSFERS:
         for seed in range(arguments.seeds):
             survey_part, evaluation_part = transfer(start, target, seed)

@@ -50,7 +50,11 @@ class CountingEngine(TransformersEngine):
     def _score(self, running: Any, prompts: list[list[int]], answers: list[list[list[int]]]) -> Any:
         config = running.config
         width, layers, length = config.hidden_size, config.num_hidden_layers, len(prompts[0])
-        weights = sum(p.numel() for name, p in running.named_parameters() if p.ndim == 2 and "embed" not in name and "lora" not in name and "lm_head" not in name)
+        weights = sum(
+            p.numel()
+            for name, p in running.named_parameters()
+            if p.ndim == 2 and "embed" not in name and "lora" not in name and "lm_head" not in name
+        )
         longest = max(len(ids) for group in answers for ids in group) - 1
         rows = len(prompts) * len(answers[0])
         self.flops += len(prompts) * (2 * weights * length + 4 * layers * width * length**2 + 2 * width * config.vocab_size)

@@ -14,8 +14,9 @@ import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
-from pg_envs.display import LiveDisplay, print_result
+from pg_envs.display import LiveDisplay, print_result, quieten_libraries
 from pg_envs.env import ProgressEnv
+from pg_envs.models.space import ModelSpace
 from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
@@ -41,6 +42,9 @@ def run_and_save(options: Run) -> bool:
     records: list[Any] = []
     agent = agent_class(env, agent_config, folder / "policies")
     agent.events.extend(done.events)
+    if isinstance(env.action_space, ModelSpace):
+        # Only here, since it imports the libraries, which a simulated history does without.
+        quieten_libraries()
 
     def save(inner: ProgressEnv, policy: Any) -> None:
         records.append(policy_record(policy, folder))

@@ -83,7 +83,10 @@ def list_choices() -> None:
 
     console = Console()
     for title, rows in (
-        ("environments", [(name, (load_env_creator(str(gym.spec(name).entry_point)).__doc__ or "").splitlines()[0]) for name in pg_envs.ENV_IDS]),
+        (
+            "environments",
+            [(name, (load_env_creator(str(gym.spec(name).entry_point)).__doc__ or "").splitlines()[0]) for name in pg_envs.ENV_IDS],
+        ),
         ("histories", list(HISTORIES.items())),
         ("agents", [(n, ", ".join(f"{f.name}={f.default}" for f in fields(find_agent(n).Config))) for n in agent_names()]),
     ):

@@ -40,8 +40,7 @@ class LiveDisplay:
         self._last = ""
 
     def __enter__(self) -> LiveDisplay:
-        """Begin to show; keep the libraries' own bars and notes out of the way."""
-        quieten_libraries()
+        """Begin to show."""
         self.progress.start()
         return self
 
@@ -85,8 +84,8 @@ def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> Non
     console = Console()
     coevolve = "lock_in_lag" in result["steps"][0]
     table = Table(title=f"{result['config']['agent']} in {result['config']['env']} on {result['history']['name']}")
-    columns = ["century", "reward", "upstream's", "mean |policy - human|", "questions"] + (["on schedule", "lock-in lag"] if coevolve else [])
-    for column in columns:
+    columns = ["century", "reward", "upstream's", "mean |policy - human|", "questions"]
+    for column in [*columns, *(["on schedule", "lock-in lag"] if coevolve else [])]:
         table.add_column(column, justify="left" if column == "century" else "right")
     for step in result["steps"]:
         difference = sum(map(abs, step["difference"])) / len(step["difference"])
@@ -95,7 +94,8 @@ def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> Non
         table.add_row(*row, *([f"{step['on_schedule']:+.3f}", f"{step['lock_in_lag']:+d}"] if coevolve else []))
     console.print(table)
     base = result["baselines"]
-    console.print(f"[bold]{headline(result)}[/bold]  (no-op {base['no-op']:.3f}, oracle {base['oracle']:.3f}; by upstream's formula {result['score_upstream']:.3f})")
+    compared = f"no-op {base['no-op']:.3f}, oracle {base['oracle']:.3f}; by upstream's formula {result['score_upstream']:.3f}"
+    console.print(f"[bold]{headline(result)}[/bold]  ({compared})")
     for event in result["events"]:
         console.print(f"{event['century']}: {event['event']}")
     console.print(f"{duration_s:.0f} s; result.json, trajectory.png, config.json, upstream.json in {folder}", highlight=False)

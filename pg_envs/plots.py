@@ -25,7 +25,7 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
     x = np.arange(len(steps))
     # Standard errors are of the centred vectors; by upstream's formula there is none to draw.
     with_bands = result["config"].get("env_args", {}).get("scoring", "centred") == "centred"
-    lines = [("humans", "target_vector", "target_standard_errors", "black", "-")]
+    lines: list[tuple[str, str, str | None, str, str]] = [("humans", "target_vector", "target_standard_errors", "black", "-")]
     if "proxy_vector" in steps[0]:
         lines.append(("human proxy", "proxy_vector", None, "tab:orange", "-"))
     lines.append(("policy", "policy_vector", "policy_standard_errors", "tab:blue", "o-"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import pytest
@@ -102,6 +103,12 @@ def test_run_leaves_a_folder_and_says_so(workplace, capsys):
     assert "follow-no-op-simulated-s3" in shown
     assert shown.count("C014") == 1
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "result.json", "trajectory.png", "upstream.json"]
+
+
+def test_run_on_a_simulated_history_imports_no_model_libraries(workplace):
+    code = f"import sys; from pg_envs.cli import main; main({QUICK!r}); print({{'torch', 'transformers', 'datasets'}} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "set()"
 
 
 def test_env_args_and_agent_args_reach_their_receivers(workplace, no_pictures):

@@ -43,7 +43,7 @@ def rewards(seen):
 
 def pickled(value):
     """The value after a journey to another process."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301
+    return pickle.loads(pickle.dumps(value))
 
 
 # ---------------------------------------------------------------------- checkers

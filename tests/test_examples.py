@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(script, *arguments, cwd):
-    return subprocess.run([sys.executable, str(ROOT / "examples" / script), *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "examples" / script), *arguments], cwd=cwd, capture_output=True, text=True, check=True
+    )
 
 
 def test_custom_loop(tmp_path):

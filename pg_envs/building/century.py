@@ -79,7 +79,8 @@ def learn_lessons(
             return lesson_batch(similar_lengths(drawn, rng, LESSON_BATCH), tokenizer)
 
         arguments = {**trainer_arguments(config, scratch, seed), "per_device_train_batch_size": 1, "max_steps": n_steps}
-        del arguments["max_length"], arguments["num_train_epochs"]
+        for name in ("max_length", "pad_to_multiple_of", "num_train_epochs"):
+            del arguments[name]
         return AnswerTrainer(
             model=model,
             args=TrainingArguments(**arguments, remove_unused_columns=False, max_grad_norm=1.0),
@@ -96,9 +97,7 @@ def correct(drawn_from: np.ndarray, planted: np.ndarray, measured: np.ndarray) -
     return np.clip(drawn_from + planted - measured, -1, 1), 0.3 + wrong / max(wrong.mean(), 0.02)
 
 
-def build_century(
-    start: ModelRef, planted: np.ndarray, texts: list[str], questionnaire: Questionnaire, out: Path, work: Path
-) -> None:
+def build_century(start: ModelRef, planted: np.ndarray, texts: list[str], questionnaire: Questionnaire, out: Path, work: Path) -> None:
     """Build one century's adapter into ``out``, unless it is there.
 
     First the text, then lessons. The instrument reads a form's answers more or less sharply than they were

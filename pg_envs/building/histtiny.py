@@ -12,10 +12,11 @@ import json
 import logging
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pg_envs.building.century import build_century, name_base
 from pg_envs.building.lessons import LessonBook
@@ -69,7 +70,8 @@ def build_tokenizer(texts: dict[str, list[str]], questionnaire: Questionnaire, o
                 if room <= 0:
                     break
         train_tokenizer(sample + 10 * questionnaire_texts(questionnaire)).save_pretrained(out)
-    return AutoTokenizer.from_pretrained(out)
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(out)
+    return tokenizer
 
 
 def tokenize_streams(texts: dict[str, list[str]], tokenizer: PreTrainedTokenizerFast) -> dict[str, np.ndarray]:
@@ -89,7 +91,7 @@ def build_base(
         return
     streams = list(tokenize_streams(texts, tokenizer).values())
     book = LessonBook(questionnaire.items)
-    model: LlamaForCausalLM = make_model(tokenizer, SEED)
+    model: Any = make_model(tokenizer, SEED)
     train_base(model, tokenizer, streams, book, work, SEED, N_TEXT_STEPS, N_LESSON_STEPS)
     model.to(torch.bfloat16).save_pretrained(out)
 

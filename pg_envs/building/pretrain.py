@@ -53,7 +53,7 @@ class AnswerTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """Weighted mean cross-entropy in nats of ``tokens`` as continuations of ``places`` (row, position)."""
-        causal = model.get_base_model() if isinstance(model, PeftModel) else model
+        causal: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         # Only model.forward, which is not called here, would enter mixed precision by itself.
         with self.accelerator.autocast():
             hidden = causal.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
@@ -100,7 +100,7 @@ def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) 
     rows, places, tokens, weights = [], [], [], []
     for row, lesson in enumerate(lessons):
         turn = [{"role": "user", "content": lesson.prompt}]
-        prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+        prompt: Any = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
         answers = [(tokenizer(answer).input_ids, share) for answer, share in lesson.answers]
         first = [*answers[0][0], tokenizer.eos_token_id]
         rows.append(prompt + first)

@@ -1,0 +1,1 @@
+"""Naming, running and tuning language models."""

@@ -33,9 +33,7 @@ class AnswerLogprobs:
 class Engine(Protocol):
     """Runs the model that a ModelRef names."""
 
-    def choice_logprobs(
-        self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]
-    ) -> list[AnswerLogprobs]:
+    def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; prompts are user turns, without any template."""
         ...
 

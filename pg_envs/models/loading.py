@@ -46,7 +46,7 @@ def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device) -> Any:
         ModelRefError: If it does not load, with the reason.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             loadable_name(ref.base),
             revision=ref.revision or "main",
             dtype=dtype,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class ModelSpace(Space[ModelRef]):
         """Whether ``x`` is a ModelRef on this base."""
         return isinstance(x, ModelRef) and (x.base, x.revision) == (self.base, self.revision)
 
-    def to_jsonable(self, sample_n: Sequence[ModelRef]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[ModelRef]) -> list[Any]:
         """Samples as plain dicts."""
         return [ref.to_json() for ref in sample_n]
 

@@ -16,6 +16,8 @@ from pg_envs.models.loading import default_device, inference_dtype, load_base, l
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
 from pg_envs.progress import report
 
+LENGTH_STEP_TOKENS = 16
+"""Prompt lengths are rounded up to this: processors compile a kernel for every new shape, so few shapes are fast."""
 MAX_ADAPTERS = 16
 """Adapters kept on the base; the least recently used one leaves first."""
 
@@ -23,7 +25,7 @@ MAX_ADAPTERS = 16
 class TransformersEngine:
     """Scores answers and generates text with Hugging Face transformers, in this process.
 
-    The prompts of a batch have equal length, so nothing is padded on the left and no mask is needed; a
+    The prompts of a batch have one length up to a few tokens of padding on the right, which nothing looks at; a
     prompt is read once for all its answers; logits are computed for the last prompt token and the answers'.
     """
 
@@ -48,9 +50,7 @@ class TransformersEngine:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
         check_files(model)
 
-    def choice_logprobs(
-        self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]
-    ) -> list[AnswerLogprobs]:
+    def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``."""
         results: dict[int, AnswerLogprobs] = {}
         with self._running(model) as running:
@@ -73,7 +73,7 @@ class TransformersEngine:
         with self._running(model) as running, torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             prompt_ids = self._encode_prompts(prompts)
-            for batch in self._batches(prompt_ids, [(1, False)] * len(prompts)):
+            for batch in self._batches(prompt_ids, [(len(ids), False) for ids in prompt_ids]):
                 ids = torch.tensor([prompt_ids[i] for i in batch], device=self.device)
                 out = running.generate(
                     input_ids=ids,
@@ -143,34 +143,59 @@ class TransformersEngine:
         return ids
 
     def _batches(self, prompt_ids: Sequence[Sequence[int]], kinds: Sequence[tuple[int, bool]]) -> Iterator[list[int]]:
-        """Indices of prompts of one length and one kind of answers, ``batch_tokens`` at a time, longest first."""
+        """Indices of prompts of about one length and one kind of answers, ``batch_tokens`` at a time, longest first."""
         groups: dict[tuple[int, tuple[int, bool]], list[int]] = {}
         for index, (ids, kind) in enumerate(zip(prompt_ids, kinds, strict=True)):
-            groups.setdefault((len(ids), kind), []).append(index)
+            groups.setdefault((_rounded_up(len(ids)), kind), []).append(index)
         for (length, _), members in sorted(groups.items(), reverse=True):
             size = max(1, self.batch_tokens // length)
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 
     def _score(self, running: Any, prompts: list[list[int]], answers: list[list[list[int]]]) -> np.ndarray:
-        """(B, K) summed log-probabilities of K answers to each of B prompts of equal length."""
+        """(B, K) summed log-probabilities of K answers to each of B prompts of about one length."""
         n_answers = len(answers[0])
-        longest = max(len(ids) for group in answers for ids in group)
-        tokens = torch.full((len(prompts) * n_answers, longest), self._tokenizer.pad_token_id, dtype=torch.long)
-        lengths = torch.zeros(len(tokens), 1, dtype=torch.long)
-        for row, ids in enumerate(ids for group in answers for ids in group):
-            tokens[row, : len(ids)] = torch.tensor(ids)
-            lengths[row] = len(ids)
-        tokens, lengths = tokens.to(self.device), lengths.to(self.device)
-        out = running(input_ids=torch.tensor(prompts, device=self.device), logits_to_keep=1, use_cache=longest > 1)
-        first = out.logits[:, -1].float().log_softmax(-1).repeat_interleave(n_answers, dim=0)
+        lengths = torch.tensor([len(ids) for ids in prompts], device=self.device)
+        ids = self._padded(prompts, _rounded_up(max(map(len, prompts))))
+        flat = [ids for group in answers for ids in group]
+        longest = max(map(len, flat))
+        tokens = self._padded(flat, longest)
+        # Padding stands on the right, where causal attention never looks back from a prompt's own tokens. Indices, not
+        # a count: a slice would leave the last states scattered, and the product with the output matrix would then
+        # copy that matrix for every row.
+        ends, end_of_row = torch.unique(lengths - 1, return_inverse=True)
+        out = running(input_ids=ids, logits_to_keep=ends, use_cache=longest > 1)
+        last = out.logits[torch.arange(len(prompts), device=self.device), end_of_row]
+        first = last.float().log_softmax(-1).repeat_interleave(n_answers, dim=0)
         scores = first.gather(1, tokens[:, :1])
         if longest > 1:
             cache = out.past_key_values
             cache.batch_repeat_interleave(n_answers)
-            # Padding stands on the right, where causal attention never looks back from an answer's own tokens.
-            logits = running(input_ids=tokens[:, :-1], past_key_values=cache).logits.float()
-            later = logits.log_softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2)
-            inside = torch.arange(1, longest, device=self.device) < lengths
-            scores = scores + torch.where(inside, later, 0.0).sum(1, keepdim=True)
+            scores = scores + self._score_rest(running, cache, ids.shape[1], lengths.repeat_interleave(n_answers), tokens, flat)
         return scores.double().view(len(prompts), n_answers).cpu().numpy()
+
+    def _score_rest(
+        self, running: Any, cache: Any, width: int, prompt_lengths: torch.Tensor, tokens: torch.Tensor, answers: list[list[int]]
+    ) -> torch.Tensor:
+        """(B K, 1) log-probabilities of the answers' tokens after their first, going on from the prompts' cache."""
+        n_rest = tokens.shape[1] - 1
+        own = torch.arange(width, device=self.device) < prompt_lengths[:, None]
+        mask = torch.cat([own, torch.ones(len(tokens), n_rest, dtype=torch.bool, device=self.device)], dim=1)
+        positions = prompt_lengths[:, None] + torch.arange(n_rest, device=self.device)
+        logits = running(input_ids=tokens[:, :-1], past_key_values=cache, attention_mask=mask.long(), position_ids=positions).logits.float()
+        logprobs = logits.log_softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2)
+        lengths = torch.tensor([len(ids) for ids in answers], device=self.device)
+        inside = torch.arange(1, n_rest + 1, device=self.device) < lengths[:, None]
+        return torch.where(inside, logprobs, 0.0).sum(1, keepdim=True)
+
+    def _padded(self, rows: Sequence[Sequence[int]], width: int) -> torch.Tensor:
+        """(B, width) tokens, padded on the right."""
+        padded = torch.full((len(rows), width), self._tokenizer.pad_token_id, dtype=torch.long)
+        for row, ids in enumerate(rows):
+            padded[row, : len(ids)] = torch.tensor(ids)
+        return padded.to(self.device)
+
+
+def _rounded_up(length: int) -> int:
+    """The next multiple of ``LENGTH_STEP_TOKENS``."""
+    return -(-length // LENGTH_STEP_TOKENS) * LENGTH_STEP_TOKENS

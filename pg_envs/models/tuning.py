@@ -54,6 +54,8 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "num_train_epochs": config.n_epochs,
         "per_device_train_batch_size": config.batch_size,
         "max_length": config.max_length_tokens,
+        # Few different shapes: processors compile, and keep, a kernel for every new one.
+        "pad_to_multiple_of": 32,
         "warmup_steps": 0.05,
         "lr_scheduler_type": "linear",
         "seed": seed,

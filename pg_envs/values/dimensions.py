@@ -53,7 +53,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
 )
 
 N_DIMENSIONS = len(DIMENSIONS)
-MORALITY = range(0, 10)
+MORALITY = range(10)
 FOUNDATIONS = range(10, 15)
 WORLDVIEWS = range(15, 19)
 GROUPS: dict[Group, range] = {"morality": MORALITY, "foundation": FOUNDATIONS, "worldview": WORLDVIEWS}

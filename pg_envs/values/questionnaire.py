@@ -164,9 +164,8 @@ def _keep_apart(items: Iterable[Item], filename: str, notes: Counter[str]) -> It
 
 def _columns(group: Group) -> tuple[str, ...]:
     if group == "morality":
-        return ("scenario_id", "generation_rule", "context", "action1", "action2") + tuple(
-            f"a{action}_{label}" for action in (1, 2) for label in RULE_LABELS
-        )
+        labels = (f"a{action}_{label}" for action in (1, 2) for label in RULE_LABELS)
+        return ("scenario_id", "generation_rule", "context", "action1", "action2", *labels)
     options = ("action1", "action2") if group == "foundation" else ("action1", "action2", "action3", "action4")
     return ("scenario_id", "generation_theme", "context", *options)
 

@@ -43,7 +43,7 @@ def test_the_planted_table_has_the_published_shape():
     steps = np.diff(table, axis=0)
     monotone = ((steps > 0).all(axis=0) | (steps < 0).all(axis=0)).sum()
     flat = (np.ptp(table, axis=0) < 0.15).sum()
-    rise_and_fall = ((np.abs(table - table[0]).max(axis=0) > np.abs(table[-1] - table[0]) + 0.1)).sum()
+    rise_and_fall = (np.abs(table - table[0]).max(axis=0) > np.abs(table[-1] - table[0]) + 0.1).sum()
     assert monotone >= 4
     assert flat >= 3
     assert rise_and_fall >= 3

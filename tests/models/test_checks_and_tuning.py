@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from tests_support import save_llama
 
 from pg_envs.models.checks import check_files, fingerprint
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.models.tuning import TrainingError, TuningConfig, sft
 from pg_envs.progress import reporting_to
-from tests_support import save_llama
 
 ROWS = [
     {"prompt": [{"role": "user", "content": f"Question {i}?"}], "completion": [{"role": "assistant", "content": "yes"}]} for i in range(24)
@@ -29,7 +30,7 @@ def test_training_makes_a_new_adapter_of_safetensors(adapter, random_base):
     check_files(adapter)
     weights = load_file(f"{adapter.adapter}/adapter_model.safetensors")
     assert any(tensor.abs().max() > 0 for name, tensor in weights.items() if "lora_B" in name)
-    assert json.load(open(f"{adapter.adapter}/adapter_config.json"))["base_model_name_or_path"] == str(random_base)
+    assert json.loads(Path(adapter.adapter, "adapter_config.json").read_text())["base_model_name_or_path"] == str(random_base)
 
 
 def test_the_same_seed_gives_the_same_adapter(adapter, tmp_path):
@@ -118,5 +119,5 @@ def test_an_adapter_of_another_base_is_refused(adapter, tokenizer, tmp_path):
     config["base_model_name_or_path"] = None
     (tmp_path / "nameless/adapter_config.json").write_text(json.dumps(config))
     wide = save_llama(tmp_path / "wide", tokenizer, hidden_size=64)
-    with pytest.raises(ModelRefError, match="for another base: .* has shape"):
+    with pytest.raises(ModelRefError, match=r"for another base: .* has shape"):
         check_files(ModelRef(str(wide), adapter=str(tmp_path / "nameless")))

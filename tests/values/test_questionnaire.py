@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from pathlib import Path
 from collections import Counter
 
 import pytest
@@ -108,7 +109,11 @@ def test_identical_rows_are_dropped_and_repeated_ids_kept_apart(copy):
     ("filename", "change", "says"),
     [
         ("moralchoice.csv", lambda rows: rows[0].__setitem__(7, "a1_deth"), "moralchoice.csv: row 1: no column 'a1_death'"),
-        ("foundation.csv", lambda rows: rows[4].__setitem__(2, "Harm"), "foundation.csv: row 5: column 'generation_theme': unknown theme 'Harm'"),
+        (
+            "foundation.csv",
+            lambda rows: rows[4].__setitem__(2, "Harm"),
+            "foundation.csv: row 5: column 'generation_theme': unknown theme 'Harm'",
+        ),
         ("moralchoice.csv", lambda rows: rows[2].__setitem__(8, "Perhaps"), "row 3: column 'a1_pain': unknown label 'Perhaps'"),
         ("foundation.csv", lambda rows: rows[1].__setitem__(6, "3"), "row 2: column 'keyed_action': '3'"),
     ],
@@ -132,7 +137,7 @@ def test_unreadable_files(copy, tmp_path):
 
 def test_columns_are_moral_evals(moral_evals):
     for filename in FILES.values():
-        ours = next(csv.reader(open(f"{ASSETS}/{filename}", encoding="utf-8")))
+        ours = next(csv.reader(Path(ASSETS, filename).read_text(encoding="utf-8").splitlines()))
         published = next(csv.reader((moral_evals / filename).open(encoding="utf-8")))
         assert ours[: len(published)] == published
         assert ours[len(published) :] == (["keyed_action"] if filename == "foundation.csv" else [])
