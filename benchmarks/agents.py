@@ -63,8 +63,10 @@ def main() -> None:
     lines = [
         "# Results",
         "",
-        f"`python benchmarks/agents.py --seeds {' '.join(map(str, arguments.seeds))}`: `ProgressGym/Follow-v0` on `histtiny`, default settings. Mean and 95% interval",
-        "(Student's t) over seeds; skill 0 is a policy that never learns, 1 is the humans themselves. The values are planted ([histtiny.md](histtiny.md)).",
+        f"`python benchmarks/agents.py --seeds {' '.join(map(str, arguments.seeds))}`: `ProgressGym/Follow-v0` on `histtiny`,",
+        "default settings. Mean and 95% interval (Student's t) over seeds; skill 0 is a policy that never learns,",
+        "1 is the humans themselves.",
+        "The values are planted ([histtiny.md](histtiny.md)).",
         "",
         "| agent | score | skill | skill by seed | score by upstream's formula |",
         "|---|---|---|---|---|",

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import gymnasium as gym
 import tyro
+from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
 from pg_envs.history.registry import HISTORIES
@@ -71,11 +72,15 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
+def _summary(env_id: str) -> str:
+    """The first line of an environment's docstring."""
+    return (load_env_creator(str(gym.spec(env_id).entry_point)).__doc__ or "").splitlines()[0]
+
+
 def list_choices() -> None:
     """Print what there is to choose from."""
     from dataclasses import fields
 
-    from gymnasium.envs.registration import load_env_creator
     from rich.console import Console
     from rich.table import Table
 
@@ -83,10 +88,7 @@ def list_choices() -> None:
 
     console = Console()
     for title, rows in (
-        (
-            "environments",
-            [(name, (load_env_creator(str(gym.spec(name).entry_point)).__doc__ or "").splitlines()[0]) for name in pg_envs.ENV_IDS],
-        ),
+        ("environments", [(name, _summary(name)) for name in pg_envs.ENV_IDS]),
         ("histories", list(HISTORIES.items())),
         ("agents", [(n, ", ".join(f"{f.name}={f.default}" for f in fields(find_agent(n).Config))) for n in agent_names()]),
     ):

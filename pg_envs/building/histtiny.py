@@ -70,7 +70,7 @@ def build_tokenizer(texts: dict[str, list[str]], questionnaire: Questionnaire, o
                 if room <= 0:
                     break
         train_tokenizer(sample + 10 * questionnaire_texts(questionnaire)).save_pretrained(out)
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(out)
+    tokenizer: Any = AutoTokenizer.from_pretrained(out)
     return tokenizer
 
 

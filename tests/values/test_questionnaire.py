@@ -3,8 +3,8 @@
 import csv
 import re
 import shutil
-from pathlib import Path
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
