@@ -156,7 +156,8 @@ def _save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
             raise TrainingError(f"training from {ref} left weights that are not finite in {name}; try a lower learning rate")
     # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
     model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
-    model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True)
+    # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.
+    model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
 
 
