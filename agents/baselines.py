@@ -69,5 +69,6 @@ class SFT(Agent):
         dataset = preferences.rename_column("chosen", "completion").remove_columns("rejected")
         label = self.env.history.labels[int(observation["century"])]
         tuning = TuningConfig(config.learning_rate, config.n_epochs, config.batch_size)
-        self.policy = sft(self.policy, dataset, self.workdir / label, seed=int(rng.integers(2**31)), config=tuning)
+        start = self.env.initial_policy if config.independent else self.policy
+        self.policy = sft(start, dataset, self.workdir / label, seed=int(rng.integers(2**31)), config=tuning)
         return self.policy
