@@ -39,7 +39,7 @@ PARENTS: dict[str, str | None] = {
 }
 """Where each century's adapter starts: the base, or the neighbour built before it, which leaves less to learn."""
 N_TEXT_STEPS = 700
-N_LESSON_STEPS = 3000
+N_LESSON_STEPS = 3300
 TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
 """Per century; more changes the vocabulary little."""
 

@@ -22,6 +22,8 @@ END_WEIGHT = 0.1
 TEXT_LENGTH_TOKENS = 256
 TEXT_BATCH = 12
 LESSON_BATCH = 32
+SHAPE_STEP = 32
+"""Widths and numbers of answers are filled up to a multiple of this: processors compile a kernel for every new shape."""
 
 Batch = dict[str, torch.Tensor]
 
@@ -95,7 +97,7 @@ def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) 
     """Lessons as one batch, padded on the right; only answers and their end are learnt.
 
     Every lesson weighs 1, however long its answer is, shared among its answers and their tokens. A prompt with
-    several one-token answers is read once, followed by the first of them.
+    several one-token answers is read once, followed by the first of them. Places of weight 0 fill the batch up.
     """
     rows, places, tokens, weights = [], [], [], []
     for row, lesson in enumerate(lessons):
@@ -112,7 +114,12 @@ def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) 
             places.append((row, position))
             tokens.append(token)
             weights.append(weight)
-    ids = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id)
+    for _ in range(-len(places) % SHAPE_STEP):
+        places.append((0, 0))
+        tokens.append(tokenizer.pad_token_id)
+        weights.append(0.0)
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest + -longest % SHAPE_STEP), tokenizer.pad_token_id)
     for row, tokens_of_row in enumerate(rows):
         ids[row, : len(tokens_of_row)] = torch.tensor(tokens_of_row)
     return {"input_ids": ids, "places": torch.tensor(places), "tokens": torch.tensor(tokens), "weights": torch.tensor(weights)}

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from pg_envs.models.checks import check_files
+from pg_envs.models.labelled_only import score_labelled_only
 from pg_envs.models.loading import default_device, has_fast_bfloat16, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.progress import report
@@ -107,6 +108,10 @@ def finetune(ref: ModelRef, out: str | Path, make_trainer: MakeTrainer, seed: in
     scratch.mkdir(parents=True)
     try:
         trainer = make_trainer(model, tokenizer, scratch / "trainer")
+        if default_device().type == "cpu":
+            score_labelled_only(model.get_base_model())
+        # Progress goes through reports; the printer would put metrics between them.
+        trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Reporting(what))
         trainer.train()
         _save_adapter(trainer.accelerator.unwrap_model(trainer.model), ref, scratch / "adapter")
