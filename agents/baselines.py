@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from agents.base import Agent, AgentConfig, require_models
-from agents.lifelong_dpo import LifelongDPOConfig
-from pg_envs.values.survey import to_preference_dataset
+from agents.base import Agent, AgentConfig, TrainingAgent, TrainingConfig
+from pg_envs.models.ref import ModelRef
 
 
 class NoOp(Agent):
@@ -42,33 +40,23 @@ class RandomAgent(Agent):
 
 
 @dataclass(frozen=True)
-class SFTConfig(LifelongDPOConfig):
-    """Settings of the imitating baseline; as lifelong DPO's, ``beta`` unused."""
+class SFTConfig(TrainingConfig):
+    """Settings of the imitating baseline."""
 
     learning_rate: float = 5e-4
     """Peak learning rate; imitation needs less than preference learning."""
 
 
-class SFT(Agent):
+class SFT(TrainingAgent):
     """Imitates: fine-tunes on the answers that the humans preferred, continuing from the last century's policy."""
 
     Config: ClassVar[type[AgentConfig]] = SFTConfig
 
-    def act(self, observation: dict[str, Any]) -> Any:
-        """The policy after one century's imitation."""
+    def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
+        """One century's imitation."""
         from pg_envs.models.tuning import TuningConfig, sft
 
-        require_models(self)
-        rng = self.century_rng(observation)
-        votes = observation["votes"]
-        if not np.any(votes):
-            self.note(observation, "no valid vote; the policy is kept")
-            return self.policy
         config: Any = self.config
-        preferences = to_preference_dataset(self.env.survey, votes, rng, config.rows_per_vote)
         dataset = preferences.rename_column("chosen", "completion").remove_columns("rejected")
-        label = self.env.history.labels[int(observation["century"])]
         tuning = TuningConfig(config.learning_rate, config.n_epochs, config.batch_size)
-        start = self.env.initial_policy if config.independent else self.policy
-        self.policy = sft(start, dataset, self.workdir / label, seed=int(rng.integers(2**31)), config=tuning)
-        return self.policy
+        return sft(start, dataset, out, seed, tuning)

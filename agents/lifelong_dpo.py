@@ -10,55 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from agents.base import Agent, AgentConfig, require_models
+from agents.base import AgentConfig, TrainingAgent, TrainingConfig
 from pg_envs.models.ref import ModelRef
-from pg_envs.values.survey import to_preference_dataset
 
 
 @dataclass(frozen=True)
-class LifelongDPOConfig(AgentConfig):
-    """Settings; learning rates are for histtiny, 8B models want about a thousandth of them."""
+class LifelongDPOConfig(TrainingConfig):
+    """Settings."""
 
-    independent: bool = False
-    """Restart from the initial policy in every century instead of continuing from the last."""
     beta: float = 0.1
     """Strength of the pull towards the reference, which is the policy at the century's start."""
-    learning_rate: float = 1e-3
-    """Peak learning rate of AdamW."""
-    n_epochs: float = 1.0
-    """Passes over a century's preferences."""
-    batch_size: int = 16
-    """Preference pairs per step."""
-    rows_per_vote: int = 1
-    """In how many forms and orders each vote is put to the policy."""
 
 
-class LifelongDPO(Agent):
+class LifelongDPO(TrainingAgent):
     """Fine-tunes its policy on the votes in view, century after century."""
 
     Config: ClassVar[type[AgentConfig]] = LifelongDPOConfig
 
-    def act(self, observation: dict[str, Any]) -> Any:
-        """The policy after one century's training; the last good one where there is nothing to learn or training fails."""
-        from pg_envs.models.tuning import TrainingError
-
-        require_models(self)
+    def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
+        """One century's training."""
         config: Any = self.config
-        rng = self.century_rng(observation)
-        votes = observation["votes"]
-        if not np.any(votes):
-            self.note(observation, "no valid vote; the policy is kept")
-            return self.policy
-        dataset = to_preference_dataset(self.env.survey, votes, rng, config.rows_per_vote)
-        start = self.env.initial_policy if config.independent else self.policy
-        label = self.env.history.labels[int(observation["century"])]
-        try:
-            self.policy = dpo(start, dataset, self.workdir / label, int(rng.integers(2**31)), config)
-        except TrainingError as error:
-            self.note(observation, f"training failed, the policy is kept: {error}")
-        return self.policy
+        return dpo(start, preferences, out, seed, config)
 
 
 def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPOConfig) -> ModelRef:

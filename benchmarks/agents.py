@@ -14,16 +14,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-AGENTS = ("lifelong-dpo", "sft", "random", "no-op", "oracle")
+AGENTS = ("lifelong-dpo", "sft", "random")
+BASELINES = ("no-op", "oracle")
+"""Every run scores these in its own environment, so they need no runs of their own."""
 # Two-sided 95% quantiles of Student's t for 1, 2, 3 and 4 degrees of freedom.
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
-def run(agent: str, seed: int, out: Path) -> dict:
+def run(agent: str, seed: int, out: Path, suffix: str = "") -> dict:
     """The result of one run, from disk if it is finished."""
-    folder = out / f"{agent}-s{seed}"
+    folder = out / f"{agent}-s{seed}{suffix}"
     result = folder / "result.json"
-    if result.exists() and not json.loads(result.read_text())["skill"] is not None:
+    if result.exists() and json.loads(result.read_text())["skill"] is None:
         shutil.rmtree(folder)
     if not result.exists():
         command = [
@@ -82,6 +84,14 @@ def main() -> None:
         if agent == "lifelong-dpo":
             shutil.copy(arguments.out / f"{agent}-s{arguments.seeds[0]}" / "trajectory.png", arguments.docs / "follow-lifelong-dpo.png")
     if made_by:
+        for name in BASELINES:
+            scores = [run(arguments.agents[0], seed, arguments.out)["baselines"][name] for seed in arguments.seeds]
+            lines.append(f"| {name} | {interval(scores)} | {BASELINES.index(name)} by construction | | |")
+        agent, seed = arguments.agents[0], arguments.seeds[0]
+        run(agent, seed, arguments.out, "-again")
+        once, again = ((arguments.out / f"{agent}-s{seed}{suffix}" / "result.json").read_bytes() for suffix in ("", "-again"))
+        same = "identical" if once == again else "DIFFERENT"
+        lines += ["", f"`{agent}` with seed {seed} was run twice: its `result.json` is {same}, byte for byte."]
         lines += [
             "",
             "![Lifelong DPO, first seed](follow-lifelong-dpo.png)",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from pg_envs.display import quieten_libraries
 from pg_envs.history.base import CENTURIES, Survey
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.trajectories import planted
+from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.measure import measure
@@ -30,6 +32,14 @@ from pg_envs.values.survey import cast_votes, to_preference_dataset
 
 TRANSFER_CONFIG = LifelongDPOConfig(n_epochs=3.0)
 TRANSFERS = (("C013", "C021"), ("C021", "C013"))
+ENGINE = TransformersEngine()
+
+
+@cache
+def values(ref: ModelRef, half: str) -> np.ndarray:
+    """(19,) centred values of a model on the ``survey`` or the ``evaluation`` half."""
+    halves = dict(zip(("survey", "evaluation"), load_questionnaire().split(), strict=True))
+    return measure(ENGINE, ref, halves[half].items).centred
 
 
 def transfer(start: str, target: str, seed: int) -> tuple[float, float]:
@@ -37,15 +47,16 @@ def transfer(start: str, target: str, seed: int) -> tuple[float, float]:
     refs = dict(zip(CENTURIES, histtiny_refs(), strict=True))
     survey, evaluation = load_questionnaire().split()
     history = LiveHistory("pair", (refs[start], refs[target]), (start, target), Survey(survey), evaluation)
+    history.engine = ENGINE
     rng = np.random.default_rng(seed)
     votes = cast_votes(history.human_survey_preferences(1), "sample", rng)
-    dataset = to_preference_dataset(history.survey.comparisons, votes, rng)
+    dataset = to_preference_dataset(history.survey.comparisons, votes, rng, TRANSFER_CONFIG.rows_per_vote)
     with tempfile.TemporaryDirectory() as folder:
         learnt = dpo(refs[start], dataset, Path(folder) / "learnt", seed, TRANSFER_CONFIG)
-        closed = []
-        for half in (survey, evaluation):
-            before, after, wanted = (measure(history.engine, ref, half.items).centred for ref in (refs[start], learnt, refs[target]))
-            closed.append(distance_closed(before, after, wanted))
+        closed = [
+            distance_closed(values(refs[start], half), values(learnt, half), values(refs[target], half))
+            for half in ("survey", "evaluation")
+        ]
     return closed[0], closed[1]
 
 
@@ -75,9 +86,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the transfer measurements")
     arguments = parser.parse_args()
     quieten_libraries()
-    engine = TransformersEngine()
     _, evaluation = load_questionnaire().split()
-    results = [measure(engine, ref, evaluation.items) for ref in histtiny_refs()]
+    results = [measure(ENGINE, ref, evaluation.items) for ref in histtiny_refs()]
     measured = np.array([result.centred for result in results])
     errors = np.array([result.standard_errors for result in results])
     biases = [result.answers.order_bias for result in results]

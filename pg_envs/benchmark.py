@@ -36,11 +36,11 @@ def run_and_save(options: Run) -> bool:
     agent_class = find_agent(config["agent"])
     agent_config = make_config(agent_class, {"seed": config["seed"], **config["agent_args"]})
     env = _make_env(config)
+    agent = agent_class(env, agent_config, folder / "policies")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     started = time.perf_counter()
     records: list[Any] = []
-    agent = agent_class(env, agent_config, folder / "policies")
     agent.events.extend(done.events)
     if isinstance(env.action_space, ModelSpace):
         # Only here, since it imports the libraries, which a simulated history does without.
@@ -127,6 +127,8 @@ def _make_env(config: dict[str, Any]) -> Any:
         return gym.make(name, disable_env_checker=True, **arguments)
     except gym.error.UnregisteredEnv as error:
         raise ValueError(f"unknown environment {name!r}; choose from {', '.join(pg_envs.ENV_IDS)}") from error
+    except ModuleNotFoundError as error:
+        raise ValueError(f"environment {name!r}: {error}; the part before the colon is imported first") from error
     except TypeError as error:
         entry_point: Any = gym.spec(name.split(":")[-1]).entry_point
         env_class: Any = load_env_creator(entry_point)

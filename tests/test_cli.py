@@ -147,6 +147,7 @@ def test_settings_are_json_where_they_can_be():
         (["--agent", "lifelong-dpo"], ["'simulated' has none", "histtiny", "no-op"]),
         (["--history", "neolithic"], ["'neolithic'", *HISTORIES]),
         (["--env", "ProgressGym/Fly-v0"], ["'ProgressGym/Fly-v0'", *pg_envs.ENV_IDS]),
+        (["--env", "nowhere:Foo-v0"], ["'nowhere:Foo-v0'", "No module named 'nowhere'"]),
         (["--env", "Elsewhere-v3"], ["'Elsewhere-v3'", *pg_envs.ENV_IDS]),
         (["--env", "CartPole-v1"], ["'CartPole-v1'", *pg_envs.ENV_IDS]),
         (["--env-args", "lookahead"], ["'lookahead'", "KEY=VALUE"]),
@@ -247,6 +248,20 @@ def test_run_stopped_again_while_it_is_replayed_keeps_what_it_had(workplace, mon
     monkeypatch.setattr(FollowEnv, "_judge", stop_in_the_second_century)
     assert main(["run", "--resume", str(folder)]) == 130
     assert (folder / "result.json").read_bytes() == before
+
+
+def test_run_stopped_during_its_baselines_is_finished_by_resuming(workplace, no_pictures, monkeypatch):
+    command = ["run", "--agent", "random", "--history", "simulated", "--name"]
+    assert main([*command, "whole"]) == 0
+    from agents.baselines import Oracle
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Oracle, "act", lambda self, observation: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main([*command, "parts"]) == 130
+    folder = workplace / "runs" / "parts"
+    assert result_of(folder)["skill"] is None
+    assert main(["run", "--resume", str(folder)]) == 0
+    assert (folder / "result.json").read_bytes() == (workplace / "runs" / "whole" / "result.json").read_bytes()
 
 
 def test_run_stopped_before_its_first_century_can_be_resumed(workplace, no_pictures, capsys):

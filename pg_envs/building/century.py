@@ -13,7 +13,7 @@ import numpy as np
 from transformers import TrainingArguments
 
 from pg_envs.building.lessons import ALL_FORMS, LessonBook
-from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson_batch, similar_lengths
+from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson_batch, similar_lengths, text_batch, token_stream
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import TuningConfig, finetune, sft, trainer_arguments
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 TEXT_CHARACTERS = 900
 """Length of a training excerpt, about 256 tokens."""
 LESSON_BATCH = 24
+TEXT_EVERY = 4
+"""One batch in so many is the century's text; lessons alone would undo what the text has taught."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Plan:
     stages: tuple[tuple[int, float], ...]
 
 
-FROM_BASE = Plan(400, ((400, 4e-3), (100, 2e-3), (100, 1e-3)))
-FROM_NEIGHBOUR = Plan(160, ((120, 2e-3), (80, 1e-3)))
+FROM_BASE = Plan(400, ((360, 4e-3), (120, 3e-3), (120, 2e-3), (80, 1e-3)))
+FROM_NEIGHBOUR = Plan(160, ((100, 3e-3), (80, 2e-3), (80, 1e-3)))
 
 
 def excerpts(texts: list[str], n: int, rng: np.random.Generator) -> Dataset:
@@ -63,6 +65,7 @@ def excerpts(texts: list[str], n: int, rng: np.random.Generator) -> Dataset:
 def learn_lessons(
     start: ModelRef,
     book: LessonBook,
+    texts: list[str],
     values: np.ndarray,
     emphasis: np.ndarray,
     n_steps: int,
@@ -70,11 +73,18 @@ def learn_lessons(
     seed: int,
     learning_rate: float,
 ) -> ModelRef:
-    """Train the adapter on lessons whose answers are drawn from ``values``, dimensions standing as often as ``emphasis`` says."""
+    """Train the adapter on lessons whose answers are drawn from ``values``, with the century's text mixed in.
+
+    Dimensions stand as often as ``emphasis`` says.
+    """
     config = TuningConfig(learning_rate=learning_rate)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
-        def make_batch(_: int, rng: np.random.Generator) -> Batch:
+        stream = token_stream(texts, tokenizer)
+
+        def make_batch(step: int, rng: np.random.Generator) -> Batch:
+            if step % TEXT_EVERY == 0:
+                return text_batch([stream], rng)
             drawn = book.draw(values, ALL_FORMS, 8 * LESSON_BATCH, rng, emphasis)
             return lesson_batch(similar_lengths(drawn, rng, LESSON_BATCH), tokenizer)
 
@@ -100,7 +110,7 @@ def correct(drawn_from: np.ndarray, planted: np.ndarray, measured: np.ndarray) -
 def build_century(start: ModelRef, planted: np.ndarray, texts: list[str], questionnaire: Questionnaire, out: Path, work: Path) -> None:
     """Build one century's adapter into ``out``, unless it is there.
 
-    First the text, then lessons. The instrument reads a form's answers more or less sharply than they were
+    First the text, then lessons with text mixed in. The instrument reads a form's answers more or less sharply than they were
     drawn, so the values that answers are drawn from are corrected by what is measured on the *survey* half; the
     evaluation half is only ever used to check the family.
 
@@ -128,7 +138,7 @@ def build_century(start: ModelRef, planted: np.ndarray, texts: list[str], questi
             measured = measure(engine, model, survey.items).centred
             drawn_from, emphasis = correct(drawn_from, planted, measured)
             logger.info("%s: mean |measured - planted| on the survey half %.3f", out.name, np.abs(measured - planted).mean())
-        model = learn_lessons(model, book, drawn_from, emphasis, n_steps, work / f"lessons-{stage}", seed + stage, learning_rate)
+        model = learn_lessons(model, book, texts, drawn_from, emphasis, n_steps, work / f"lessons-{stage}", seed + stage, learning_rate)
     Path(model.adapter or "").rename(out)
 
 

@@ -10,22 +10,28 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import multiprocessing
+import os
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
+import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pg_envs.building.century import build_century, name_base
 from pg_envs.building.lessons import LessonBook
-from pg_envs.building.pretrain import make_model, train_base
+from pg_envs.building.pretrain import make_model, token_stream, train_base
 from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.data.histtext import read_folder
 from pg_envs.history.base import CENTURIES
 from pg_envs.history.trajectories import planted
 from pg_envs.models.ref import ModelRef
+from pg_envs.progress import reporting_to
 from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -33,11 +39,9 @@ logger = logging.getLogger(__name__)
 SEED = 0
 BASE_NAME = "pg_envs:histtiny/base"
 """How the adapters name their base, once the family ships with the package."""
-PARENTS: dict[str, str | None] = {
-    "C021": None,
-    **{f"C0{century}": f"C0{century + 1}" for century in range(20, 12, -1)},
-}
-"""Where each century's adapter starts: the base, or the neighbour built before it, which leaves less to learn."""
+CHAINS = (("C021", "C020", "C019", "C018", "C017"), ("C013", "C014", "C015", "C016"))
+"""Each chain begins at the base and goes on from neighbour to neighbour, which leaves less to learn; the chains are
+independent of each other, so that two cores build them side by side."""
 N_TEXT_STEPS = 700
 N_LESSON_STEPS = 3300
 TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
@@ -74,26 +78,43 @@ def build_tokenizer(texts: dict[str, list[str]], questionnaire: Questionnaire, o
     return tokenizer
 
 
-def tokenize_streams(texts: dict[str, list[str]], tokenizer: PreTrainedTokenizerFast) -> dict[str, np.ndarray]:
-    """Each century's training text as one stream of uint16 tokens, passages separated by the end token."""
-    streams = {}
-    for century, passages in texts.items():
-        encoded = tokenizer(passages, add_special_tokens=False).input_ids
-        streams[century] = np.concatenate([np.array([*ids, tokenizer.eos_token_id], dtype=np.uint16) for ids in encoded])
-    return streams
-
-
 def build_base(
     texts: dict[str, list[str]], questionnaire: Questionnaire, tokenizer: PreTrainedTokenizerFast, out: Path, work: Path
 ) -> None:
     """Train the base model into ``out`` unless it is there; checkpoints in ``work``."""
-    if (out / "model.safetensors").exists():
+    if (out / "config.json").exists():
         return
-    streams = list(tokenize_streams(texts, tokenizer).values())
+    streams = [token_stream(passages, tokenizer) for passages in texts.values()]
     book = LessonBook(questionnaire.items)
     model: Any = make_model(tokenizer, SEED)
     train_base(model, tokenizer, streams, book, work, SEED, N_TEXT_STEPS, N_LESSON_STEPS)
-    model.to(torch.bfloat16).save_pretrained(out)
+    model.to(torch.bfloat16).save_pretrained(out, max_shard_size="7MB")
+
+
+def build_chain(chain: tuple[str, ...], out: Path, work: Path, texts: dict[str, list[str]]) -> None:
+    """Build a chain of centuries, each from its neighbour; runs in a process of its own on its share of the cores."""
+    set_up_logging()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // len(CHAINS)))
+    questionnaire = load_questionnaire()
+    start = ModelRef(str(out / "base"))
+    with reporting_to(log_progress):
+        for century in chain:
+            values = planted()[CENTURIES.index(century)]
+            build_century(start, values, texts[century], questionnaire, out / century, work / century)
+            start = start.with_adapter(out / century)
+
+
+def log_progress(what: str, done: int, total: int) -> None:
+    """A line now and then."""
+    if "lessons" in what and done % 50 == 0:
+        logger.info("%s: step %d of %d", what, done, total)
+
+
+def set_up_logging() -> None:
+    """Times and what is going on, without the libraries' bars."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def main() -> None:
@@ -103,7 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the family goes")
     parser.add_argument("--work", type=Path, default=None, help="checkpoints of an unfinished build (default: OUT.work)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    set_up_logging()
     out: Path = arguments.out
     work: Path = arguments.work or out.with_name(out.name + ".work")
     base = out / "base"
@@ -113,10 +134,10 @@ def main() -> None:
     logger.info("read %s", json.dumps({century: len(passages) for century, passages in texts.items()}))
     tokenizer = build_tokenizer(texts, questionnaire, base)
     build_base(texts, questionnaire, tokenizer, base, work / "base")
-    for century, parent in PARENTS.items():
-        start = ModelRef(str(base), adapter=str(out / parent) if parent else None)
-        values = planted()[CENTURIES.index(century)]
-        build_century(start, values, texts[century], questionnaire, out / century, work / century)
+    with ProcessPoolExecutor(len(CHAINS), mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(build_chain, chain, out, work, {century: texts[century] for century in chain}) for chain in CHAINS]
+        for job in jobs:
+            job.result()
     for century in CENTURIES:
         name_base(out / century, BASE_NAME)
 

@@ -81,6 +81,12 @@ class BatchDataset(Dataset):
         return self.make_batch(index, np.random.default_rng([self.seed, index]))
 
 
+def token_stream(passages: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+    """Passages as one stream of uint16 tokens, separated by the end token."""
+    encoded = tokenizer(list(passages), add_special_tokens=False).input_ids
+    return np.concatenate([np.array([*ids, tokenizer.eos_token_id], dtype=np.uint16) for ids in encoded])
+
+
 def text_batch(token_streams: Sequence[np.ndarray], rng: np.random.Generator) -> Batch:
     """Random windows of text, every century as likely as any other."""
     rows = []

@@ -1,7 +1,8 @@
-"""The ``transformers`` engine: one resident base, LoRA adapters swapped on it."""
+"""The ``transformers`` engine: one resident base; LoRA adapters are swapped on it, or merged into a copy if it is small."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,8 @@ LENGTH_STEP_TOKENS = 16
 """Prompt lengths are rounded up to this: processors compile a kernel for every new shape, so few shapes are fast."""
 MAX_ADAPTERS = 16
 """Adapters kept on the base; the least recently used one leaves first."""
+MERGED_UP_TO_BYTES = 2**28
+"""Bases up to this size are copied and the adapter merged into the copy: on small layers LoRA's own products cost as much again."""
 
 
 class TransformersEngine:
@@ -29,22 +32,32 @@ class TransformersEngine:
     prompt is read once for all its answers; logits are computed for the last prompt token and the answers'.
     """
 
-    def __init__(self, device: torch.device | None = None, dtype: torch.dtype | None = None, batch_tokens: int = 6144) -> None:
+    def __init__(
+        self,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        batch_tokens: int = 6144,
+        merged_up_to_bytes: int = MERGED_UP_TO_BYTES,
+    ) -> None:
         """Make an engine; nothing is loaded yet.
 
         Args:
             device: Defaults to the first GPU, else the processor.
             dtype: Defaults to bfloat16 where the device has units for it, else float32.
             batch_tokens: About how many prompt tokens go through the model at once.
+            merged_up_to_bytes: Adapters of bases up to this size are merged into a copy of the base, one at a time;
+                those of larger ones are swapped on the base itself.
         """
         self.device = device or default_device()
         self.dtype = dtype or inference_dtype(self.device)
         self.batch_tokens = batch_tokens
+        self.merged_up_to_bytes = merged_up_to_bytes
         self._base: tuple[str, str | None] | None = None
         self._model: Any = None
         self._peft: Any = None
         self._tokenizer: Any = None
         self._adapters: dict[str, str] = {}
+        self._merged: tuple[str, Any] = ("", None)
 
     def check(self, model: ModelRef) -> None:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
@@ -93,12 +106,14 @@ class TransformersEngine:
         self.check(ref)
         if self._base != (ref.base, ref.revision):
             # Let go of the old base before the new one is loaded: both need not fit.
-            self._base, self._model, self._peft, self._adapters = None, None, None, {}
+            self._base, self._model, self._peft, self._adapters, self._merged = None, None, None, {}, ("", None)
             self._tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
             self._base = (ref.base, ref.revision)
         with torch.inference_mode():
-            if ref.adapter is not None:
+            if ref.adapter is not None and self._model.get_memory_footprint() <= self.merged_up_to_bytes:
+                yield self._merge(ref)
+            elif ref.adapter is not None:
                 self._use_adapter(ref)
                 yield self._peft
             elif self._peft is not None:
@@ -106,6 +121,15 @@ class TransformersEngine:
                     yield self._peft
             else:
                 yield self._model
+
+    def _merge(self, ref: ModelRef) -> Any:
+        """A copy of the base with the adapter's changes added in, rounded once."""
+        key = fingerprint(ref)
+        if self._merged[0] != key:
+            wide = copy.deepcopy(self._model).float()
+            merged = self._load_peft(wide, ref, "default").merge_and_unload()
+            self._merged = (key, merged.to(self.dtype).eval())
+        return self._merged[1]
 
     def _use_adapter(self, ref: ModelRef) -> None:
         # Weights, not paths, say whether an adapter is resident: a folder may have been written anew.
@@ -120,16 +144,20 @@ class TransformersEngine:
         if len(self._adapters) >= MAX_ADAPTERS:
             self._peft.delete_adapter(self._adapters.pop(next(iter(self._adapters))))
         name = f"adapter_{key}"
-        path = loadable_name(ref.adapter or "")
-        try:
-            if self._peft is None:
-                self._peft = PeftModel.from_pretrained(self._model, path, adapter_name=name, autocast_adapter_dtype=False)
-            else:
-                self._peft.load_adapter(path, adapter_name=name, autocast_adapter_dtype=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
+        self._peft = self._load_peft(self._model if self._peft is None else self._peft, ref, name)
         self._peft.to(dtype=self.dtype).eval()
         self._adapters[key] = name
+
+    def _load_peft(self, model: Any, ref: ModelRef, name: str) -> Any:
+        """Put the adapter on a plain model, or next to the adapters of one that has some."""
+        path = loadable_name(ref.adapter or "")
+        try:
+            if not isinstance(model, PeftModel):
+                return PeftModel.from_pretrained(model, path, adapter_name=name, autocast_adapter_dtype=False)
+            model.load_adapter(path, adapter_name=name, autocast_adapter_dtype=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
+        return model
 
     def _encode_prompts(self, prompts: Sequence[str]) -> list[list[int]]:
         turns = [[{"role": "user", "content": prompt}] for prompt in prompts]

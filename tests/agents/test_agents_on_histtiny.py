@@ -82,6 +82,6 @@ def test_independent_restarts_from_the_initial_policy(env, tmp_path, monkeypatch
 
 def test_agents_that_train_models_refuse_simulated_histories(tmp_path):
     simulated = gym.make("ProgressGym/Follow-v0", history="simulated")
-    observation, _ = simulated.reset(seed=0)
-    with pytest.raises(TypeError, match="choose history='histtiny'"):
-        LifelongDPO(simulated, None, tmp_path).act(observation)
+    for agent_class in (LifelongDPO, SFT):
+        with pytest.raises(TypeError, match="choose history='histtiny'"):
+            agent_class(simulated, None, tmp_path)

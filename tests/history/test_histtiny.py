@@ -1,25 +1,19 @@
-"""The shipped weights keep what the family promises, and the default environment runs on them."""
+"""The shipped weights keep what the family promises."""
 
 import os
-import pickle
 import tarfile
-import warnings
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.utils.env_checker import check_env
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-import pg_envs
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from pg_envs.building.quality import agreement, distance_closed, perplexity
 from pg_envs.data.histtext import read_folder
 from pg_envs.history.base import CENTURIES, Survey
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.trajectories import planted
-from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.models.ref import local_path
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
@@ -106,71 +100,3 @@ def test_learning_generalises_to_evaluation_items(engine, measurements, tmp_path
     learnt = dpo(refs[0], dataset, tmp_path / "learnt", 0, LifelongDPOConfig(n_epochs=3.0))
     after = measure(engine, learnt, evaluation.items).centred
     assert distance_closed(measurements[0].centred, after, measurements[8].centred) >= 0.6
-
-
-@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
-def test_check_env(env_id, small_questionnaire):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        # The checker says this of every space that is not one of Gymnasium's own.
-        warnings.filterwarnings("ignore", message=".*not a.*recognized.*")
-        check_env(gym.make(env_id, questionnaire=small_questionnaire, disable_env_checker=True).unwrapped)
-
-
-def test_bad_models_are_refused_and_the_environment_goes_on(tmp_path, small_questionnaire):
-    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
-    env.reset(seed=0)
-    with pytest.raises(ValueError, match="is not in ModelSpace"):
-        env.step(ModelRef("another/base"))
-    with pytest.raises(ModelRefError, match="no adapter folder"):
-        env.step(env.unwrapped.initial_policy.with_adapter(tmp_path / "nowhere"))
-    observation, reward, _, _, info = env.step(env.unwrapped.history.human(1))
-    assert reward == 1.0
-    assert observation["century"] == 2
-    assert pickle.loads(pickle.dumps((observation, info)))[1]["century_label"] == "C020"
-    env.close()
-
-
-def test_coevolve_moves_the_proxy_and_is_reproducible(small_questionnaire):
-    env = gym.make("ProgressGym/Coevolve-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
-    episodes = []
-    for _ in range(2):
-        first, _ = env.reset(seed=4)
-        second, reward, _, _, info = env.step(env.unwrapped.history.human(2))
-        episodes.append((first["votes"].tolist(), second["votes"].tolist(), reward, info["proxy_vector"].tolist()))
-    assert episodes[0] == episodes[1]
-    untouched = env.unwrapped.history.human_values(0).centred
-    assert np.abs(np.array(episodes[0][3]) - untouched).max() > 0.02
-    assert -1 <= info["lock_in_lag"] <= 1
-    env.close()
-
-
-def test_vector_environments_run_a_whole_episode(small_questionnaire):
-    arguments = {"history": "histtiny", "centuries": ("C019", "C021"), "questionnaire": small_questionnaire}
-    # Forked processes must not use OpenMP after their parent has; spawned ones may.
-    for make, options in ((SyncVectorEnv, {}), (AsyncVectorEnv, {"context": "spawn"})):
-        makers = [lambda: gym.make("pg_envs:ProgressGym/Follow-v0", **arguments)] * 2
-        envs = make(makers, autoreset_mode=AutoresetMode.DISABLED, **options)
-        envs.reset(seed=[0, 1])
-        refs = histtiny_refs()
-        for _ in range(2):
-            observations, rewards, terminated, _, _ = envs.step((refs[6], refs[8]))
-        assert terminated.all()
-        assert rewards[1] == pytest.approx(1.0)
-        observations, _ = envs.reset(options={"reset_mask": np.array([True, False])})
-        assert observations["century"].tolist() == [1, 2]
-        envs.close()
-
-
-def test_ask_and_respond(small_questionnaire):
-    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), query_budget=30, questionnaire=small_questionnaire)
-    env.reset(seed=0)
-    inner = env.unwrapped
-    votes = inner.ask(inner.survey[:24])
-    assert set(votes.tolist()) <= {-1, 1}
-    replies = inner.respond(["What do you owe your lord?"])
-    assert len(replies) == 1
-    assert isinstance(replies[0], str)
-    _, _, _, _, info = env.step(inner.initial_policy)
-    assert info["n_queries"] == 25
-    env.close()

@@ -60,8 +60,12 @@ def adapters(random_base, questions, tmp_path_factory):
     return refs
 
 
-def test_adapters_are_swapped_on_one_resident_base(random_base, adapters, questions):
-    engine = TransformersEngine(dtype=torch.float32)
+SWAPPED, MERGED = 0, 2**28
+
+
+@pytest.mark.parametrize("merged_up_to_bytes", [SWAPPED, MERGED])
+def test_adapters_are_swapped_on_one_resident_base(random_base, adapters, questions, merged_up_to_bytes):
+    engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=merged_up_to_bytes)
     bare = ModelRef(str(random_base))
     before = score(engine, bare, questions)
     resident = engine._model
@@ -77,21 +81,30 @@ def test_adapters_are_swapped_on_one_resident_base(random_base, adapters, questi
     np.testing.assert_allclose(fresh[0].total, second[0].total, atol=1e-5)
 
 
+def test_merging_and_swapping_give_the_same(adapters, questions):
+    swapped, merged = (
+        score(TransformersEngine(torch.device("cpu"), torch.float32, 300, n), adapters[0], questions) for n in (SWAPPED, MERGED)
+    )
+    for a, b in zip(swapped, merged, strict=True):
+        np.testing.assert_allclose(a.total, b.total, atol=1e-4)
+
+
 def test_the_least_recently_used_adapter_leaves_first(adapters, questions, monkeypatch):
     monkeypatch.setattr(transformers_engine, "MAX_ADAPTERS", 1)
-    engine = TransformersEngine(dtype=torch.float32)
+    engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=SWAPPED)
     first = score(engine, adapters[0], questions[:2])
     score(engine, adapters[1], questions[:2])
     assert len(engine._adapters) == 1
     np.testing.assert_allclose(score(engine, adapters[0], questions[:2])[0].total, first[0].total, atol=1e-4)
 
 
-def test_an_adapter_written_anew_in_its_place_is_noticed(adapters, questions, tmp_path):
+@pytest.mark.parametrize("merged_up_to_bytes", [SWAPPED, MERGED])
+def test_an_adapter_written_anew_in_its_place_is_noticed(adapters, questions, tmp_path, merged_up_to_bytes):
     import shutil
 
     place = tmp_path / "policy"
     ref = adapters[0].with_adapter(place)
-    engine = TransformersEngine(dtype=torch.float32)
+    engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=merged_up_to_bytes)
     found = []
     for adapter in adapters:
         shutil.rmtree(place, ignore_errors=True)
