@@ -38,8 +38,8 @@ class Plan:
 
     Attributes:
         n_excerpts: Excerpts of the century's text.
-        stages: (steps, learning rate) of the lessons; each stage after the first begins with a correction of what
-            answers are drawn from.
+        stages: (steps, learning rate) of the lessons; each stage after the first begins with a correction of the
+            values that answers are drawn from.
     """
 
     n_excerpts: int
@@ -47,7 +47,12 @@ class Plan:
 
 
 FROM_BASE = Plan(400, ((360, 4e-3), (120, 3e-3), (120, 2e-3), (80, 1e-3)))
-FROM_NEIGHBOUR = Plan(160, ((100, 3e-3), (80, 2e-3), (80, 1e-3)))
+FROM_NEIGHBOUR = Plan(160, ((100, 2e-3), (80, 1.5e-3), (80, 1e-3)))
+OVERDRIVE = 1.4
+"""How much stronger than planted the first answers are drawn: repeated options, read per token, hardly move, so that
+the one-letter forms must stand in for them."""
+DAMPING = 0.7
+"""Part of a measured difference that a correction makes up for; more swings to and fro."""
 
 
 def excerpts(texts: list[str], n: int, rng: np.random.Generator) -> Dataset:
@@ -101,18 +106,17 @@ def learn_lessons(
     return finetune(start, out, make_trainer, seed, config, what=f"lessons for {out.parent.name}")
 
 
-def correct(drawn_from: np.ndarray, planted: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What to draw answers from next, and how often each dimension shall stand: the wronger, the oftener."""
-    wrong = np.abs(planted - measured)
-    return np.clip(drawn_from + planted - measured, -1, 1), 0.3 + wrong / max(wrong.mean(), 0.02)
+def emphasis_on(wrong: np.ndarray) -> np.ndarray:
+    """How often each dimension shall stand, from the (19,) absolute differences: the wronger, the oftener."""
+    return 0.3 + wrong / max(wrong.mean(), 0.02)
 
 
 def build_century(start: ModelRef, planted: np.ndarray, texts: list[str], questionnaire: Questionnaire, out: Path, work: Path) -> None:
     """Build one century's adapter into ``out``, unless it is there.
 
-    First the text, then lessons with text mixed in. The instrument reads a form's answers more or less sharply than they were
-    drawn, so the values that answers are drawn from are corrected by what is measured on the *survey* half; the
-    evaluation half is only ever used to check the family.
+    First the text, then lessons with text mixed in. The instrument reads a form's answers more or less sharply
+    than they were drawn, so the values that answers are drawn from are corrected by what is measured on the
+    *survey* half; the evaluation half is only ever used to check the family.
 
     Args:
         start: The base, or the adapter of a neighbouring century: values drift, so a neighbour has less to learn.
@@ -132,12 +136,14 @@ def build_century(start: ModelRef, planted: np.ndarray, texts: list[str], questi
     survey, _ = questionnaire.split()
     engine = TransformersEngine()
     model = sft(start, excerpts(texts, plan.n_excerpts, rng), work / "text", seed, TuningConfig(learning_rate=1e-3, batch_size=16))
-    drawn_from, emphasis = planted.copy(), np.ones(len(planted))
+    drawn_from, emphasis = np.clip(OVERDRIVE * planted, -1, 1), np.ones(len(planted))
     for stage, (n_steps, learning_rate) in enumerate(plan.stages):
         if stage or start.adapter is not None:
             measured = measure(engine, model, survey.items).centred
-            drawn_from, emphasis = correct(drawn_from, planted, measured)
+            emphasis = emphasis_on(np.abs(planted - measured))
             logger.info("%s: mean |measured - planted| on the survey half %.3f", out.name, np.abs(measured - planted).mean())
+        if stage:
+            drawn_from = np.clip(drawn_from + DAMPING * (planted - measured), -1, 1)
         model = learn_lessons(model, book, texts, drawn_from, emphasis, n_steps, work / f"lessons-{stage}", seed + stage, learning_rate)
     Path(model.adapter or "").rename(out)
 

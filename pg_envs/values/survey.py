@@ -74,14 +74,14 @@ def to_preference_dataset(
 ) -> Dataset:
     """Turn votes into preference data for TRL's trainers.
 
-    Each row asks the vote's item in one question form and one order of the options, both drawn with ``rng``, so
-    that neither a form nor a place is favoured.
+    Each row asks the vote's item in one question form and one order of the options, drawn with ``rng`` (no way twice
+    before every way was taken), so that neither a form nor a place is favoured.
 
     Args:
         survey: The comparisons.
         votes: (Q,) in {-1, 0, 1}; zeros give no rows.
         rng: Source of forms and orders.
-        rows_per_vote: Rows drawn for every vote that is not zero.
+        rows_per_vote: Rows for every vote that is not zero.
         letters_only: Use only the forms whose answer is a letter or a word, which are short; else all forms.
 
     Returns:
@@ -101,9 +101,9 @@ def to_preference_dataset(
         item = comparison.item
         preferred, other = (comparison.first, comparison.second)[:: 1 if vote > 0 else -1]
         forms = [form for form in forms_for(len(item.options)) if form.letters or not letters_only]
-        for _ in range(rows_per_vote):
-            form = forms[rng.integers(len(forms))]
-            order = form.orders[rng.integers(len(form.orders))]
+        ways = [(form, order) for form in forms for order in form.orders]
+        for way in np.resize(rng.permutation(len(ways)), rows_per_vote):
+            form, order = ways[way]
             answers = form.answers(item, order)
             rows.append(
                 {
