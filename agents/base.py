@@ -74,7 +74,7 @@ class TrainingConfig(AgentConfig):
     """Peak learning rate of AdamW."""
     n_epochs: float = 1.0
     """Passes over a century's data."""
-    batch_size: int = 16
+    batch_size: int = 8
     """Examples per step."""
     rows_per_vote: int = 1
     """In how many forms and orders each vote is put to the policy."""

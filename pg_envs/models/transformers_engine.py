@@ -19,6 +19,7 @@ from pg_envs.progress import report
 
 LENGTH_STEP_TOKENS = 16
 """Prompt lengths are rounded up to this: processors compile a kernel for every new shape, so few shapes are fast."""
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 MAX_ADAPTERS = 16
 """Adapters kept on the base; the least recently used one leaves first."""
 MERGED_UP_TO_BYTES = 2**28
@@ -36,7 +37,7 @@ class TransformersEngine:
         self,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
-        batch_tokens: int = 6144,
+        batch_tokens: int | None = None,
         merged_up_to_bytes: int = MERGED_UP_TO_BYTES,
     ) -> None:
         """Make an engine; nothing is loaded yet.
@@ -44,13 +45,14 @@ class TransformersEngine:
         Args:
             device: Defaults to the first GPU, else the processor.
             dtype: Defaults to bfloat16 where the device has units for it, else float32.
-            batch_tokens: About how many prompt tokens go through the model at once.
+            batch_tokens: About how many prompt tokens go through the model at once; defaults to what a processor's
+                caches hold, and to more on a GPU.
             merged_up_to_bytes: Adapters of bases up to this size are merged into a copy of the base, one at a time;
                 those of larger ones are swapped on the base itself.
         """
         self.device = device or default_device()
         self.dtype = dtype or inference_dtype(self.device)
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = batch_tokens or BATCH_TOKENS[self.device.type]
         self.merged_up_to_bytes = merged_up_to_bytes
         self._base: tuple[str, str | None] | None = None
         self._model: Any = None

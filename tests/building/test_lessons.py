@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pg_envs.building.lessons import ALL_FORMS, LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, option_probabilities
-from pg_envs.building.pretrain import END_WEIGHT, BatchDataset, lesson_batch
+from pg_envs.building.pretrain import END_WEIGHT, SHAPE_STEP, BatchDataset, lesson_batch
 from pg_envs.building.quality import agreement, distance_closed
 from pg_envs.values import scoring
 from pg_envs.values.questionnaire import load_questionnaire
@@ -49,8 +49,10 @@ def test_a_lesson_weighs_one_however_long_its_answer(tokenizer):
     assert batch["weights"][rows == 0].sum().item() == pytest.approx(1 + END_WEIGHT)
     assert batch["weights"][rows == 1].sum().item() == pytest.approx(1)
     # Every learnt token stands right after its place, but for the second answer to the first question.
-    for (row, position), token in zip(batch["places"].tolist(), batch["tokens"].tolist(), strict=True):
-        if tokenizer.decode([token]) != "B":
+    # Places of weight 0 only fill the batch up to a round number.
+    assert len(rows) % SHAPE_STEP == batch["input_ids"].shape[1] % SHAPE_STEP == 0
+    for (row, position), token, weight in zip(batch["places"].tolist(), batch["tokens"].tolist(), batch["weights"].tolist(), strict=True):
+        if weight and tokenizer.decode([token]) != "B":
             assert batch["input_ids"][row, position + 1] == token
 
 

@@ -74,19 +74,31 @@ def test_bfloat16_moves_values_by_less_than_a_hundredth(measurements):
         assert np.abs(full.centred - measurements[century].centred).max() < 0.01
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the shipped adapters' lessons came after their text and undid what it had taught; see docs/status.md"
-)
-def test_each_century_reads_its_own_text_better_than_the_base(tmp_path):
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
     archive = os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data", "histtext", "histtext.tar.xz")
     if not os.path.exists(archive):
         pytest.skip("the historical text is not beside the checkout")
+    folder = tmp_path_factory.mktemp("text")
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
-    held_out = [passage for passage in read_folder(tmp_path / "histtext") if passage.held_out]
-    for century, ref in zip(CENTURIES, histtiny_refs(), strict=True):
-        passages = [passage for passage in held_out if passage.century == century]
-        assert perplexity(ref, passages, 16) < perplexity(ref.with_adapter(None), passages, 16), century
+        tar.extractall(folder, filter="data")
+    return [passage for passage in read_folder(folder / "histtext") if passage.held_out]
+
+
+MODERNISED = pytest.param(
+    "C013",
+    marks=pytest.mark.xfail(
+        strict=True,
+        reason="C013's two held-out documents are modern English translations, ten of its eleven others Middle English; see docs/status.md",
+    ),
+)
+
+
+@pytest.mark.parametrize("century", [MODERNISED, *CENTURIES[1:]])
+def test_each_century_reads_its_own_text_better_than_the_base(century, held_out):
+    ref = histtiny_refs()[CENTURIES.index(century)]
+    passages = [passage for passage in held_out if passage.century == century]
+    assert perplexity(ref, passages, 16) < perplexity(ref.with_adapter(None), passages, 16)
 
 
 @pytest.mark.xfail(strict=False, reason="not measured on the shipped weights yet, nor lifelong DPO's settings tuned; see docs/status.md")
