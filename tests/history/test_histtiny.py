@@ -101,14 +101,24 @@ def test_each_century_reads_its_own_text_better_than_the_base(century, held_out)
     assert perplexity(ref, passages, 16) < perplexity(ref.with_adapter(None), passages, 16)
 
 
-@pytest.mark.xfail(strict=False, reason="not measured on the shipped weights yet, nor lifelong DPO's settings tuned; see docs/status.md")
-def test_learning_generalises_to_evaluation_items(engine, measurements, tmp_path):
+@pytest.fixture(scope="module")
+def closed(engine, measurements, tmp_path_factory):
+    """The part of the distance from C013 to C021 that lifelong DPO closes on the evaluation half with one set of sampled votes."""
     refs = histtiny_refs()
     survey, evaluation = load_questionnaire().split()
     history = LiveHistory("pair", (refs[0], refs[8]), ("C013", "C021"), Survey(survey), evaluation)
     rng = np.random.default_rng(0)
     votes = cast_votes(history.human_survey_preferences(1), "sample", rng)
     dataset = to_preference_dataset(history.survey.comparisons, votes, rng)
-    learnt = dpo(refs[0], dataset, tmp_path / "learnt", 0, LifelongDPOConfig(n_epochs=3.0))
+    learnt = dpo(refs[0], dataset, tmp_path_factory.mktemp("transfer") / "learnt", 0, LifelongDPOConfig())
     after = measure(engine, learnt, evaluation.items).centred
-    assert distance_closed(measurements[0].centred, after, measurements[8].centred) >= 0.6
+    return distance_closed(measurements[0].centred, after, measurements[8].centred)
+
+
+def test_learning_carries_over_to_evaluation_items(closed):
+    assert closed >= 0.2
+
+
+@pytest.mark.xfail(strict=True, reason="about a third is closed, and 60% is what was wanted; see docs/status.md")
+def test_learning_closes_most_of_the_distance(closed):
+    assert closed >= 0.6
