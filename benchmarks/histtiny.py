@@ -30,7 +30,7 @@ from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
 from pg_envs.values.survey import cast_votes, to_preference_dataset
 
-TRANSFER_CONFIG = LifelongDPOConfig(n_epochs=3.0)
+TRANSFER_CONFIG = LifelongDPOConfig()
 TRANSFERS = (("C013", "C021"), ("C021", "C013"))
 ENGINE = TransformersEngine()
 
@@ -133,8 +133,8 @@ def main() -> None:
         "",
         "## Learning generalises",
         "",
-        "DPO (three passes, settings else lifelong DPO's) on one set of sampled survey votes of a century eight",
-        "steps away. Part of the distance closed:",
+        "DPO with lifelong DPO's settings on one set of sampled survey votes of a century eight steps away. Part of the",
+        "distance closed (wanted: at least 60% on evaluation items):",
         "",
         "| from, to | seed | survey items | evaluation items |",
         "|---|---|---|---|",

@@ -24,7 +24,8 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
     labels = [step.get("target_label", step["century_label"]) for step in steps]
     x = np.arange(len(steps))
     # Standard errors are of the centred vectors; by upstream's formula there is none to draw.
-    with_bands = result["config"].get("env_args", {}).get("scoring", "centred") == "centred"
+    scoring = result["config"].get("env_args", {}).get("scoring", "centred")
+    with_bands = scoring == "centred"
     lines: list[tuple[str, str, str | None, str, str]] = [("humans", "target_vector", "target_standard_errors", "black", "-")]
     if "proxy_vector" in steps[0]:
         lines.append(("human proxy", "proxy_vector", None, "tab:orange", "-"))
@@ -48,6 +49,7 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
     legend.legend(handles, names, loc="center", frameon=False)
     config = result["config"]
     figure.suptitle(f"{config['agent']} in {config['env']} on {config['env_args']['history']}, seed {config['seed']}: {headline(result)}")
+    figure.supylabel(f"value ({scoring})" + (": 0 is indifference" if with_bands else ""), fontsize=9)
     temporary = path.with_name(path.name + ".tmp")
     figure.savefig(temporary, dpi=110, format="png")
     os.replace(temporary, path)

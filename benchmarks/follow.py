@@ -1,4 +1,4 @@
-"""Agents on Follow: ``python benchmarks/agents.py`` runs agents x seeds on histtiny and writes ``docs/results.md``.
+"""Agents on Follow: ``python benchmarks/follow.py`` runs agents x seeds on histtiny and writes ``docs/results.md``.
 
 Every run is a ``pg-envs run`` of its own in ``runs/benchmark``; finished runs are kept and not run again.
 """
@@ -59,13 +59,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--agents", nargs="+", default=list(AGENTS))
+    parser.add_argument("--twice", action="store_true", help="run the first agent's first seed again and compare the two result.json")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     arguments = parser.parse_args()
     lines = [
         "# Results",
         "",
-        f"`python benchmarks/agents.py --seeds {' '.join(map(str, arguments.seeds))}`: `ProgressGym/Follow-v0` on `histtiny`,",
+        f"`python benchmarks/follow.py {' '.join(sys.argv[1:])}`: `ProgressGym/Follow-v0` on `histtiny`,",
         "default settings. Mean and 95% interval (Student's t) over seeds; skill 0 is a policy that never learns,",
         "1 is the humans themselves.",
         "The values are planted ([histtiny.md](histtiny.md)).",
@@ -87,11 +88,13 @@ def main() -> None:
         for name in BASELINES:
             scores = [run(arguments.agents[0], seed, arguments.out)["baselines"][name] for seed in arguments.seeds]
             lines.append(f"| {name} | {interval(scores)} | {BASELINES.index(name)} by construction | | |")
+    if arguments.twice:
         agent, seed = arguments.agents[0], arguments.seeds[0]
         run(agent, seed, arguments.out, "-again")
         once, again = ((arguments.out / f"{agent}-s{seed}{suffix}" / "result.json").read_bytes() for suffix in ("", "-again"))
         same = "identical" if once == again else "DIFFERENT"
         lines += ["", f"`{agent}` with seed {seed} was run twice: its `result.json` is {same}, byte for byte."]
+    if made_by:
         lines += [
             "",
             "![Lifelong DPO, first seed](follow-lifelong-dpo.png)",
