@@ -23,6 +23,8 @@ from pg_envs.values.survey import to_preference_dataset
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from pg_envs.models.tuning import TuningConfig
+
 
 @dataclass(frozen=True)
 class AgentConfig:
@@ -78,6 +80,12 @@ class TrainingConfig(AgentConfig):
     """Examples per step."""
     rows_per_vote: int = 1
     """In how many forms and orders each vote is put to the policy."""
+
+    def tuning(self) -> TuningConfig:
+        """What ``pg_envs.models.tuning`` needs to know of it."""
+        from pg_envs.models.tuning import TuningConfig
+
+        return TuningConfig(self.learning_rate, self.n_epochs, self.batch_size)
 
 
 class TrainingAgent(Agent):

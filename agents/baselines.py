@@ -54,9 +54,8 @@ class SFT(TrainingAgent):
 
     def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
         """One century's imitation."""
-        from pg_envs.models.tuning import TuningConfig, sft
+        from pg_envs.models.tuning import sft
 
         config: Any = self.config
         dataset = preferences.rename_column("chosen", "completion").remove_columns("rejected")
-        tuning = TuningConfig(config.learning_rate, config.n_epochs, config.batch_size)
-        return sft(start, dataset, out, seed, tuning)
+        return sft(start, dataset, out, seed, config.tuning())

@@ -37,13 +37,13 @@ def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPO
     """One DPO training with LoRA, from ``start`` to a new adapter in ``out``; the reference is ``start``."""
     from trl import DPOConfig, DPOTrainer
 
-    from pg_envs.models.tuning import TuningConfig, batches_of_similar_length, finetune, trainer_arguments
+    from pg_envs.models.tuning import batches_of_similar_length, finetune, trl_arguments
 
-    tuning = TuningConfig(config.learning_rate, config.n_epochs, config.batch_size)
+    tuning = config.tuning()
     rows = batches_of_similar_length(dataset, config.batch_size, seed)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
-        arguments = DPOConfig(beta=config.beta, **trainer_arguments(tuning, scratch, seed))
+        arguments = DPOConfig(beta=config.beta, **trl_arguments(tuning, scratch, seed))
         return DPOTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
     return finetune(start, out, make_trainer, seed, tuning, what="direct preference optimisation")

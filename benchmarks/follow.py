@@ -74,34 +74,31 @@ def main() -> None:
         "| agent | score | skill | skill by seed | score by upstream's formula |",
         "|---|---|---|---|---|",
     ]
-    made_by = None
+    results: list[dict] = []
     for agent in arguments.agents:
         results = [run(agent, seed, arguments.out) for seed in arguments.seeds]
-        made_by = results[0]
         skills = [result["skill"] for result in results]
         by_seed = ", ".join(f"{value:.3f}" for value in skills)
         scores, published = [r["score"] for r in results], [r["score_upstream"] for r in results]
         lines.append(f"| {agent} | {interval(scores)} | {interval(skills)} | {by_seed} | {interval(published)} |")
         if agent == "lifelong-dpo":
             shutil.copy(arguments.out / f"{agent}-s{arguments.seeds[0]}" / "trajectory.png", arguments.docs / "follow-lifelong-dpo.png")
-    if made_by:
-        for name in BASELINES:
-            scores = [run(arguments.agents[0], seed, arguments.out)["baselines"][name] for seed in arguments.seeds]
-            lines.append(f"| {name} | {interval(scores)} | {BASELINES.index(name)} by construction | | |")
+    for skill, name in enumerate(BASELINES):
+        lines.append(f"| {name} | {interval([result['baselines'][name] for result in results])} | {skill} by construction | | |")
     if arguments.twice:
         agent, seed = arguments.agents[0], arguments.seeds[0]
         run(agent, seed, arguments.out, "-again")
         once, again = ((arguments.out / f"{agent}-s{seed}{suffix}" / "result.json").read_bytes() for suffix in ("", "-again"))
         same = "identical" if once == again else "DIFFERENT"
         lines += ["", f"`{agent}` with seed {seed} was run twice: its `result.json` is {same}, byte for byte."]
-    if made_by:
-        lines += [
-            "",
-            "![Lifelong DPO, first seed](follow-lifelong-dpo.png)",
-            "",
-            "Versions: " + ", ".join(f"{k} {v}" for k, v in made_by["versions"].items()),
-        ]
-        lines += [f"Questionnaire {made_by['questionnaire']['sha256']}."]
+    made_by = results[0]
+    lines += [
+        "",
+        "![Lifelong DPO, first seed](follow-lifelong-dpo.png)",
+        "",
+        "Versions: " + ", ".join(f"{k} {v}" for k, v in made_by["versions"].items()),
+        f"Questionnaire {made_by['questionnaire']['sha256']}.",
+    ]
     (arguments.docs / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

@@ -94,8 +94,6 @@ def learn_lessons(
             return lesson_batch(similar_lengths(drawn, rng, LESSON_BATCH), tokenizer)
 
         arguments = {**trainer_arguments(config, scratch, seed), "per_device_train_batch_size": 1, "max_steps": n_steps}
-        for name in ("max_length", "pad_to_multiple_of", "num_train_epochs"):
-            del arguments[name]
         return AnswerTrainer(
             model=model,
             args=TrainingArguments(**arguments, remove_unused_columns=False, max_grad_norm=1.0),

@@ -17,10 +17,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
-import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pg_envs.building.century import build_century, name_base
@@ -28,6 +26,7 @@ from pg_envs.building.lessons import LessonBook
 from pg_envs.building.pretrain import make_model, token_stream, train_base
 from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.data.histtext import read_folder
+from pg_envs.display import quieten_libraries
 from pg_envs.history.base import CENTURIES
 from pg_envs.history.trajectories import planted
 from pg_envs.models.ref import ModelRef
@@ -113,8 +112,7 @@ def log_progress(what: str, done: int, total: int) -> None:
 def set_up_logging() -> None:
     """Times and what is going on, without the libraries' bars."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
+    quieten_libraries()
 
 
 def main() -> None:

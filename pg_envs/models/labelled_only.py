@@ -25,8 +25,10 @@ def score_labelled_only(model: Any) -> None:
 
     @functools.wraps(type(model).forward)
     def forward(self: Any, *args: Any, fused_lm_head: bool = False, labels: torch.Tensor | None = None, **kwargs: Any) -> Any:
-        if not fused_lm_head or labels is None:
-            return scored_everywhere(*args, labels=labels, **({"fused_lm_head": True} if fused_lm_head else {}), **kwargs)
+        if not fused_lm_head:
+            return scored_everywhere(*args, labels=labels, **kwargs)
+        if labels is None:
+            return scored_everywhere(*args, fused_lm_head=True, **kwargs)
         next_labels = labels[:, 1:]
         places = labelled_places(next_labels != -100)
 

@@ -19,7 +19,8 @@ from pg_envs.progress import report
 
 LENGTH_STEP_TOKENS = 16
 """Prompt lengths are rounded up to this: processors compile a kernel for every new shape, so few shapes are fast."""
-BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16384
+"""What fits a processor's caches, and what keeps a GPU busy."""
 MAX_ADAPTERS = 16
 """Adapters kept on the base; the least recently used one leaves first."""
 MERGED_UP_TO_BYTES = 2**28
@@ -52,7 +53,7 @@ class TransformersEngine:
         """
         self.device = device or default_device()
         self.dtype = dtype or inference_dtype(self.device)
-        self.batch_tokens = batch_tokens or BATCH_TOKENS[self.device.type]
+        self.batch_tokens = batch_tokens or (PROCESSOR_BATCH_TOKENS if self.device.type == "cpu" else GPU_BATCH_TOKENS)
         self.merged_up_to_bytes = merged_up_to_bytes
         self._base: tuple[str, str | None] | None = None
         self._model: Any = None

@@ -55,9 +55,6 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "learning_rate": config.learning_rate,
         "num_train_epochs": config.n_epochs,
         "per_device_train_batch_size": config.batch_size,
-        "max_length": config.max_length_tokens,
-        # Few different shapes: processors compile, and keep, a kernel for every new one.
-        "pad_to_multiple_of": 32,
         # The data come in the order in which they are to be read; see ``batches_of_similar_length``.
         "train_sampling_strategy": "sequential",
         "warmup_steps": 0.05,
@@ -71,6 +68,16 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "disable_tqdm": True,
         "logging_strategy": "no",
         "dataloader_pin_memory": device.type == "cuda",
+    }
+
+
+def trl_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[str, Any]:
+    """``trainer_arguments`` and what TRL's trainers take besides, who turn text into tokens themselves."""
+    return {
+        **trainer_arguments(config, scratch, seed),
+        "max_length": config.max_length_tokens,
+        # Few different shapes: processors compile, and keep, a kernel for every new one.
+        "pad_to_multiple_of": 32,
     }
 
 
@@ -168,7 +175,7 @@ def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config:
     rows = batches_of_similar_length(dataset, config.batch_size, seed)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
-        arguments = SFTConfig(**trainer_arguments(config, scratch, seed))
+        arguments = SFTConfig(**trl_arguments(config, scratch, seed))
         return SFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
     return finetune(ref, out, make_trainer, seed, config, what="supervised fine-tuning")
