@@ -1,9 +1,10 @@
 """Speed of measuring values: ``python benchmarks/measure.py`` writes ``docs/measure.json`` and prints a table.
 
-Side by side in one run: the machine's matrix-product peak (the best of several square sizes), one value measurement
-of a histtiny century by log-probabilities, and the same questions answered by generating 16 tokens. The share of
-the peak counts the model's own multiplications: twice the parameters outside the embedding per token, attention's
-products, and the output matrix where logits are taken.
+In turns, several times over, because machines are noisy: the machine's matrix-product peak (the best of several square
+sizes), one value measurement of a histtiny century by log-probabilities, and the same questions answered by generating
+16 tokens. Ratios are taken within a turn; reported are medians over turns, and the lowest and highest. The share of the
+peak counts the model's own multiplications: twice the parameters outside the embedding per token, attention's products,
+and the output matrix where logits are taken.
 """
 
 from __future__ import annotations
@@ -62,55 +63,49 @@ class CountingEngine(TransformersEngine):
         return super()._score(running, prompts, answers)
 
 
-def time_scoring(ref: ModelRef, questions: list[Question], dtype: torch.dtype, repeats: int) -> tuple[float, float]:
-    """Median seconds of scoring all questions, and the multiplications it took."""
-    engine = CountingEngine(dtype=dtype)
+def one_turn(engine: CountingEngine, ref: ModelRef, questions: list[Question]) -> dict[str, float]:
+    """Peak, scoring and generating, one after the other."""
     prompts, answers = [q.prompt for q in questions], [q.answers for q in questions]
+    peak = peak_flops(engine.dtype)
+    engine.flops = 0.0
+    started = time.perf_counter()
     engine.choice_logprobs(ref, prompts, answers)
-    seconds = []
-    for _ in range(repeats):
-        engine.flops = 0.0
-        started = time.perf_counter()
-        engine.choice_logprobs(ref, prompts, answers)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds), engine.flops
-
-
-def time_generating(ref: ModelRef, questions: list[Question], dtype: torch.dtype) -> float:
-    """Seconds of answering all questions with 16 generated tokens each."""
-    engine = TransformersEngine(dtype=dtype)
-    prompts = [q.prompt for q in questions]
-    engine.generate(ref, prompts[:32], max_new_tokens=GENERATED_TOKENS)
+    scoring_s, flops = time.perf_counter() - started, engine.flops
     started = time.perf_counter()
     engine.generate(ref, prompts, max_new_tokens=GENERATED_TOKENS)
-    return time.perf_counter() - started
+    generating_s = time.perf_counter() - started
+    return {
+        "peak_gflops": peak / 1e9,
+        "questions_per_second": len(questions) / scoring_s,
+        "share_of_peak": flops / scoring_s / peak,
+        "generating_questions_per_second": len(questions) / generating_s,
+        "times_faster_than_generating": generating_s / scoring_s,
+    }
 
 
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="timed measurements; the median counts")
+    parser.add_argument("--turns", type=int, default=3, help="how often everything is timed")
     parser.add_argument("--out", type=Path, default=Path("docs/measure.json"))
     arguments = parser.parse_args()
     quieten_libraries()
     _, evaluation = load_questionnaire().split()
     questions = make_questions(evaluation.items)
-    engine = TransformersEngine()
-    report: dict[str, Any] = {"threads": torch.get_num_threads(), "questions": len(questions)}
-    for name, ref in (("century", histtiny_refs()[8]), ("bare base", histtiny_refs()[8].with_adapter(None))):
-        for dtype in dict.fromkeys((engine.dtype, torch.float32)):
-            peak = peak_flops(dtype)
-            scoring_s, flops = time_scoring(ref, questions, dtype, arguments.repeats)
-            generating_s = time_generating(ref, questions, dtype)
-            row = {
-                "peak_gflops": peak / 1e9,
-                "questions_per_second": len(questions) / scoring_s,
-                "share_of_peak": flops / scoring_s / peak,
-                "generating_questions_per_second": len(questions) / generating_s,
-                "times_faster_than_generating": generating_s / scoring_s,
-            }
-            report[f"{name}, {str(dtype).removeprefix('torch.')}"] = row
-            print(f"{name}, {dtype}: " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()), flush=True)
+    ref = histtiny_refs()[8]
+    report: dict[str, Any] = {"threads": torch.get_num_threads(), "questions": len(questions), "turns": arguments.turns}
+    for dtype in dict.fromkeys((TransformersEngine().dtype, torch.float32)):
+        engine = CountingEngine(dtype=dtype)
+        # Once before, because kernels are compiled for every new shape.
+        engine.choice_logprobs(ref, [q.prompt for q in questions], [q.answers for q in questions])
+        engine.generate(ref, [q.prompt for q in questions], max_new_tokens=GENERATED_TOKENS)
+        turns = [one_turn(engine, ref, questions) for _ in range(arguments.turns)]
+        name = str(dtype).removeprefix("torch.")
+        report[name] = {}
+        for key in turns[0]:
+            values = [turn[key] for turn in turns]
+            report[name][key] = {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+            print(f"{name}: {key} {statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})", flush=True)
     arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,75 @@
+"""Speed of the environments on simulated histories: ``python benchmarks/steps.py`` writes ``docs/steps.json``.
+
+Whole episodes, resets included, with sampled actions prepared beforehand, on one thread. Challenges take turns, several
+times over; reported are the median of the turns, and the lowest and highest. ``reference`` is a fixed piece of plain Python work
+timed in the same turns, so that numbers from different machines can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import gymnasium as gym
+
+import pg_envs  # noqa: F401 - registers the environments
+
+CHALLENGES = ("Follow", "Predict", "Coevolve")
+HISTORIES = ("simulated", "simulated-random")
+
+
+def steps_per_second(env: Any, actions: list[Any], seconds: float) -> float:
+    """Steps a second over whole episodes for about that long."""
+    started, n = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        env.reset()
+        terminated = False
+        while not terminated:
+            _, _, terminated, _, _ = env.step(actions[n % len(actions)])
+            n += 1
+    return n / (time.perf_counter() - started)
+
+
+def reference() -> float:
+    """Millions of additions a second in a plain loop."""
+    started, total = time.perf_counter(), 0
+    for i in range(2_000_000):
+        total += i
+    return 2.0 / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=5, help="how often everything is timed")
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each challenge is timed in a turn")
+    parser.add_argument("--out", type=Path, default=Path("docs/steps.json"))
+    arguments = parser.parse_args()
+    envs, actions = {}, {}
+    for challenge in CHALLENGES:
+        for history in HISTORIES:
+            name = f"{challenge} on {history}"
+            envs[name] = gym.make(f"ProgressGym/{challenge}-v0", history=history).unwrapped
+            envs[name].reset(seed=0)
+            envs[name].action_space.seed(0)
+            actions[name] = [envs[name].action_space.sample() for _ in range(100)]
+    turns: dict[str, list[float]] = {name: [] for name in (*envs, "reference")}
+    for _ in range(arguments.turns):
+        for name, env in envs.items():
+            turns[name].append(steps_per_second(env, actions[name], arguments.seconds))
+        turns["reference"].append(reference())
+    report = {name: {"median": statistics.median(v), "lowest": min(v), "highest": max(v)} for name, v in turns.items()}
+    for name, row in report.items():
+        print(f"{name}: {row['median']:,.0f} ({row['lowest']:,.0f} to {row['highest']:,.0f})")
+    arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
