@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pg_envs.building.century import build_century, name_base
 from pg_envs.building.lessons import LessonBook
 from pg_envs.building.pretrain import make_model, token_stream, train_base
+from pg_envs.building.stakes import train_stakes
 from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.data.histtext import read_folder
 from pg_envs.display import quieten_libraries
@@ -43,6 +44,7 @@ CHAINS = (("C021", "C020", "C019", "C018", "C017"), ("C013", "C014", "C015", "C0
 independent of each other, so that two cores build them side by side."""
 N_TEXT_STEPS = 700
 N_LESSON_STEPS = 3300
+N_STAKE_STEPS = 640
 TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
 """Per century; more changes the vocabulary little."""
 
@@ -80,13 +82,19 @@ def build_tokenizer(texts: dict[str, list[str]], questionnaire: Questionnaire, o
 def build_base(
     texts: dict[str, list[str]], questionnaire: Questionnaire, tokenizer: PreTrainedTokenizerFast, out: Path, work: Path
 ) -> None:
-    """Train the base model into ``out`` unless it is there; checkpoints in ``work``."""
+    """Train the base model into ``out`` unless it is there; checkpoints and the model before its last lessons in ``work``."""
     if (out / "config.json").exists():
         return
     streams = [token_stream(passages, tokenizer) for passages in texts.values()]
     book = LessonBook(questionnaire.items)
-    model: Any = make_model(tokenizer, SEED)
-    train_base(model, tokenizer, streams, book, work, SEED, N_TEXT_STEPS, N_LESSON_STEPS)
+    reading = work / "reading"
+    if not reading.exists():
+        model: Any = make_model(tokenizer, SEED)
+        train_base(model, tokenizer, streams, book, work / "lessons", SEED, N_TEXT_STEPS, N_LESSON_STEPS)
+        model.to(torch.bfloat16).save_pretrained(reading.with_suffix(".tmp"))
+        reading.with_suffix(".tmp").rename(reading)
+    model = LlamaForCausalLM.from_pretrained(reading, dtype=torch.float32)
+    train_stakes(model, tokenizer, streams, book, work / "stakes", SEED, N_STAKE_STEPS)
     model.to(torch.bfloat16).save_pretrained(out, max_shard_size="7MB")
 
 

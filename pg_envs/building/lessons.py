@@ -30,10 +30,12 @@ class Lesson:
     Attributes:
         prompt: The question.
         answers: Different answers and how large a share of the draws each has; whole-text answers are drawn once.
+        stake: For a choice between options, the class that ``stake`` gives it; None for other lessons.
     """
 
     prompt: str
     answers: tuple[tuple[str, float], ...]
+    stake: int | None = None
 
     @property
     def length(self) -> int:
@@ -57,10 +59,34 @@ def option_probabilities(item: Item, values: np.ndarray) -> np.ndarray:
     return bounded / bounded.sum()
 
 
+N_STAKES = 2 * WORLDVIEWS.start + 4
+"""Classes that ``stake`` tells apart."""
+
+
+def stake(item: Item, order: Sequence[int]) -> int:
+    """What there is to know about a choice, whoever is asked: which value is at stake, and which option shown stands for it.
+
+    The class in [0, N_STAKES): two for each dimension of two-option items (even: the first option shown upholds it,
+    odd: the second does), then the four cyclic orders of the worldviews.
+    """
+    if item.group == "worldview":
+        return 2 * WORLDVIEWS.start + order[0]
+    dimension = THEME_INDEX[item.theme]
+    upholding = 0 if dict(item.signs)[dimension] > 0 else 1
+    return 2 * dimension + int(order[0] != upholding)
+
+
 def strong_profile() -> np.ndarray:
     """The value vector of the first lessons: everybody upholds everything, and sees the world traditionally."""
     values = np.full(N_DIMENSIONS, 0.85)
     values[WORLDVIEWS.start :] = [0.75, -0.25, -0.25, -0.25]
+    return values
+
+
+def mixed_profile() -> np.ndarray:
+    """The strong profile with every other dimension of two-option items turned round: no answer follows from "this is good" alone."""
+    values = strong_profile()
+    values[1 : WORLDVIEWS.start : 2] *= -1
     return values
 
 
@@ -102,7 +128,7 @@ class LessonBook:
             shown = probabilities[question.item_index][list(question.order)]
             counts = rng.multinomial(1 if question.form.whole_answer else N_DRAWS, shown / shown.sum())
             shares = tuple((answer, n / counts.sum()) for answer, n in zip(question.answers, counts, strict=True) if n)
-            lessons.append(Lesson(question.prompt, shares))
+            lessons.append(Lesson(question.prompt, shares, stake(self.items[question.item_index], question.order)))
         return lessons
 
     def _weights(self, form: str, emphasis: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
 from pg_envs.building.tokenizer import MAX_LENGTH_TOKENS
+from pg_envs.models.loading import default_device, has_fast_bfloat16
 from pg_envs.values.dimensions import N_DIMENSIONS
 
 END_WEIGHT = 0.1
@@ -54,15 +55,19 @@ class AnswerTrainer(Trainer):
     """A Trainer that computes logits only where there is something to learn."""
 
     def compute_loss(self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """Weighted mean cross-entropy in nats of ``tokens`` as continuations of ``places`` (row, position)."""
+        """Mean over the batch, in nats; see ``loss_of``."""
         causal: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         # Only model.forward, which is not called here, would enter mixed precision by itself.
         with self.accelerator.autocast():
-            hidden = causal.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
-            logits = causal.lm_head(hidden[inputs["places"][:, 0], inputs["places"][:, 1]])
+            states = causal.model(input_ids=inputs["input_ids"], use_cache=False, output_hidden_states=True)
+            loss = self.loss_of(causal, states, inputs)
+        return (loss, {}) if return_outputs else loss
+
+    def loss_of(self, model: Any, states: Any, inputs: Batch) -> torch.Tensor:
+        """Weighted mean cross-entropy of ``tokens`` as continuations of ``places`` (row, position)."""
+        logits = model.lm_head(states.last_hidden_state[inputs["places"][:, 0], inputs["places"][:, 1]])
         losses = cross_entropy(logits.float(), inputs["tokens"], reduction="none")
-        loss = (losses * inputs["weights"]).sum() / inputs["weights"].sum()
-        return (loss, {"logits": logits}) if return_outputs else loss
+        return (losses * inputs["weights"]).sum() / inputs["weights"].sum()
 
 
 class BatchDataset(Dataset):
@@ -104,14 +109,16 @@ def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) 
 
     Every lesson weighs 1, however long its answer is, shared among its answers and their tokens. A prompt with
     several one-token answers is read once, followed by the first of them. Places of weight 0 fill the batch up.
+    Lessons that are choices come with ``stakes`` (B,), their classes, and ``answer_places`` (B,), where the answer is read.
     """
-    rows, places, tokens, weights = [], [], [], []
+    rows, places, tokens, weights, answer_places = [], [], [], [], []
     for row, lesson in enumerate(lessons):
         turn = [{"role": "user", "content": lesson.prompt}]
         prompt: Any = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
         answers = [(tokenizer(answer).input_ids, share) for answer, share in lesson.answers]
         first = [*answers[0][0], tokenizer.eos_token_id]
         rows.append(prompt + first)
+        answer_places.append(len(prompt) - 1)
         if len(first) == 2:
             learnt = [(len(prompt) - 1, ids[0], share) for ids, share in answers] + [(len(prompt), first[1], END_WEIGHT)]
         else:
@@ -128,7 +135,11 @@ def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) 
     ids = torch.full((len(rows), longest + -longest % SHAPE_STEP), tokenizer.pad_token_id)
     for row, tokens_of_row in enumerate(rows):
         ids[row, : len(tokens_of_row)] = torch.tensor(tokens_of_row)
-    return {"input_ids": ids, "places": torch.tensor(places), "tokens": torch.tensor(tokens), "weights": torch.tensor(weights)}
+    batch = {"input_ids": ids, "places": torch.tensor(places), "tokens": torch.tensor(tokens), "weights": torch.tensor(weights)}
+    if all(lesson.stake is not None for lesson in lessons):
+        batch["stakes"] = torch.tensor([lesson.stake for lesson in lessons])
+        batch["answer_places"] = torch.tensor(answer_places)
+    return batch
 
 
 def similar_lengths(lessons: list[Lesson], rng: np.random.Generator, size: int = LESSON_BATCH) -> list[Lesson]:
@@ -169,27 +180,40 @@ def train_base(
             lessons = book.draw(profile, LETTER_FORMS, n_drawn, rng)
         return lesson_batch(similar_lengths(lessons, rng), tokenizer)
 
+    train_steps(AnswerTrainer, model, make_batch, work, n_text_steps + n_lesson_steps, seed)
+
+
+def train_steps(
+    trainer_class: type[AnswerTrainer],
+    model: LlamaForCausalLM,
+    make_batch: Callable[[int, np.random.Generator], Batch],
+    work: Path,
+    n_steps: int,
+    seed: int,
+) -> None:
+    """Train the whole model in place on ``make_batch``'s batches; checkpoints go to ``work`` and are resumed from."""
     arguments = TrainingArguments(
         output_dir=str(work),
-        max_steps=n_text_steps + n_lesson_steps,
+        max_steps=n_steps,
         per_device_train_batch_size=1,
         train_sampling_strategy="sequential",
         learning_rate=1e-3,
         lr_scheduler_type="cosine",
-        warmup_steps=100,
+        warmup_steps=0.03,
         weight_decay=0.01,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
         use_cpu=not torch.cuda.is_available(),
-        bf16=True,
+        bf16=has_fast_bfloat16(default_device()),
         seed=seed,
-        save_steps=500,
+        save_steps=100,
         save_total_limit=1,
-        logging_steps=50,
+        logging_steps=20,
+        disable_tqdm=True,
         report_to=[],
         remove_unused_columns=False,
         dataloader_num_workers=0,
     )
-    dataset = BatchDataset(n_text_steps + n_lesson_steps, seed, make_batch)
-    trainer = AnswerTrainer(model=model, args=arguments, train_dataset=dataset, data_collator=lambda batches: batches[0])
+    dataset = BatchDataset(n_steps, seed, make_batch)
+    trainer = trainer_class(model=model, args=arguments, train_dataset=dataset, data_collator=lambda batches: batches[0])
     trainer.train(resume_from_checkpoint=any(work.glob("checkpoint-*")))

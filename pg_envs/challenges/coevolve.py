@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def progress_score(proxy: np.ndarray, humans: np.ndarray) -> tuple[float, np.nda
     Returns:
         The score; its (19,) parts, which sum to it; and the (N,) cosines with every century.
     """
-    direction = unit(proxy)
+    # Plain numbers where there are only a few of them: this runs in every step of fast simulated histories.
+    direction = proxy / max(math.sqrt(proxy @ proxy), TINY)
     cosines = np.minimum(np.maximum(humans @ direction, -1.0), 1.0)
     # tally[j] is for how many i century j is the argmax over j >= i: a maximum running backwards through history.
     n = len(cosines)
@@ -30,9 +32,9 @@ def progress_score(proxy: np.ndarray, humans: np.ndarray) -> tuple[float, np.nda
     for i in reversed(range(n)):
         if running[i] >= running[best]:
             best = i
-        tally[best] += 1
+        tally[best] += 1.0
     counts = np.array(tally)
-    return float(counts @ cosines) / n, counts @ humans * direction / n, cosines
+    return float(counts @ cosines) / n, counts @ humans * (direction / n), cosines
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -96,20 +96,24 @@ class _Readout:
     """Preferences of many value vectors on many comparisons at once."""
 
     def __init__(self, comparisons: Sequence[Comparison]) -> None:
-        views = [i for i, comparison in enumerate(comparisons) if comparison.item.group == "worldview"]
-        self.views = np.array(views, int)
-        self.pairs = np.array([4 * comparisons[i].first + comparisons[i].second for i in views], int)
-        # Option 0 of a two-option item is preferred with (1 + weights @ v) / 2, option 1 with the rest.
-        self.weights = np.array([(1 - 2 * c.first) * _weights(c.item) for c in comparisons]).reshape(-1, N_DIMENSIONS).T / 2
+        # One matrix product answers everything: two-option items are linear in the vector, and a comparison of
+        # worldviews is one of the 16 ratios of two views' shares.
+        self.weights = np.zeros((N_DIMENSIONS + len(WORLDVIEWS) ** 2, len(comparisons)))
+        self.offset = np.zeros(len(comparisons))
+        for column, c in enumerate(comparisons):
+            if c.item.group == "worldview":
+                self.weights[N_DIMENSIONS + len(WORLDVIEWS) * c.first + c.second, column] = 1.0
+            else:
+                # Option 0 is preferred with (1 + weights @ v) / 2, option 1 with the rest.
+                self.weights[:N_DIMENSIONS, column] = (0.5 - c.first) * _weights(c.item)
+                self.offset[column] = 0.5
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """(T, Q) probabilities for (T, 19) vectors."""
-        preferences = 0.5 + vectors @ self.weights
         # A vector of the Box may ask for a negative share; the smallest share keeps Luce's ratio defined.
         shares = np.maximum(0.25 + 0.75 * vectors[:, WORLDVIEWS.start :], 1e-6)
         ratios = shares[:, :, None] / (shares[:, :, None] + shares[:, None, :])
-        preferences[:, self.views] = ratios.reshape(-1, len(WORLDVIEWS) ** 2).take(self.pairs, axis=1)
-        return preferences
+        return np.concatenate((vectors, ratios.reshape(len(vectors), -1)), axis=1) @ self.weights + self.offset
 
 
 def _weights(item: Item) -> np.ndarray:

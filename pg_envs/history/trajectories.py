@@ -31,7 +31,7 @@ def smooth_random(rng: np.random.Generator, n_centuries: int) -> np.ndarray:
     b ~ N(0, 0.8), c ~ N(0, 0.3), f ~ U(0.3, 1), p ~ U(0, 1). Worldviews are softmax shares of such curves,
     so that they sum to nothing: v = (4P - 1) / 3.
     """
-    u = np.linspace(0.0, 1.0, n_centuries)[:, None]
+    u = np.arange(n_centuries)[:, None] / max(n_centuries - 1, 1)
     a, b, c = rng.standard_normal((3, N_DIMENSIONS)) * np.array([[0.4], [0.8], [0.3]])
     f, p = rng.random((2, N_DIMENSIONS))
     curves = a + b * (2 * u - 1) + c * np.sin(2 * np.pi * ((0.3 + 0.7 * f) * u + p))

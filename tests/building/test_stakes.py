@@ -1,0 +1,77 @@
+"""What is at stake in a choice, and the lessons that make it a feature of the base."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pg_envs.building.lessons import LETTER_FORMS, N_STAKES, LessonBook, mixed_profile, option_probabilities, stake, strong_profile
+from pg_envs.building.pretrain import lesson_batch, make_model
+from pg_envs.building.stakes import N_SIGNED, SIGNED_WEIGHT, StakeHeads, train_stakes
+from pg_envs.values.questionnaire import load_questionnaire
+
+
+@pytest.fixture(scope="module")
+def items():
+    return load_questionnaire().items
+
+
+def test_a_stake_names_the_dimension_and_the_place_of_the_option_that_upholds_it(items):
+    upheld = strong_profile()
+    seen = set()
+    for item in items:
+        if item.group == "worldview":
+            shown = [[(start + place) % 4 for place in range(4)] for start in range(4)]
+            assert {stake(item, order) for order in shown} == set(range(2 * N_SIGNED, N_STAKES))
+            continue
+        for order in ((0, 1), (1, 0)):
+            number = stake(item, order)
+            shown_probabilities = option_probabilities(item, upheld)[list(order)]
+            assert number % 2 == int(shown_probabilities[1] > shown_probabilities[0])
+            assert number // 2 in dict(item.signs)
+            seen.add(number)
+    assert seen == set(range(2 * N_SIGNED))
+
+
+def test_half_of_the_mixed_profile_is_turned_round():
+    strong, mixed = strong_profile(), mixed_profile()
+    np.testing.assert_array_equal(np.abs(strong), np.abs(mixed))
+    assert (np.sign(strong[:N_SIGNED]) != np.sign(mixed[:N_SIGNED])).sum() == N_SIGNED // 2
+    np.testing.assert_array_equal(strong[N_SIGNED:], mixed[N_SIGNED:])
+
+
+def test_choices_carry_their_stake_to_the_place_where_the_answer_is_read(items, tokenizer):
+    lessons = LessonBook(items).draw(mixed_profile(), LETTER_FORMS, 6, np.random.default_rng(0))
+    batch = lesson_batch(lessons, tokenizer)
+    assert batch["stakes"].tolist() == [lesson.stake for lesson in lessons]
+    for row, lesson in enumerate(lessons):
+        answer = batch["input_ids"][row, batch["answer_places"][row] + 1]
+        assert lesson.answers[0][0].startswith(tokenizer.decode([answer]).strip())
+    assert "stakes" not in lesson_batch(LessonBook(items).draw_principles(2, np.random.default_rng(0)), tokenizer)
+
+
+def test_heads_that_know_nothing_pay_for_it_and_heads_that_know_pay_nothing():
+    heads = StakeHeads(N_STAKES)
+    stakes = torch.tensor([4, 5, 2 * N_SIGNED + 1])
+    torch.nn.init.zeros_(heads.classes.weight), torch.nn.init.zeros_(heads.classes.bias)
+    torch.nn.init.zeros_(heads.signed.weight), torch.nn.init.zeros_(heads.signed.bias)
+    states = torch.nn.functional.one_hot(stakes, N_STAKES).float()
+    # Nothing known: the cross-entropy of N_STAKES classes, and an error of 1 for either of the two two-option items.
+    assert heads.loss(states, states, stakes).item() == pytest.approx(math.log(N_STAKES) + SIGNED_WEIGHT * 2 / 3, rel=1e-5)
+    # A one-hot state of N_STAKES numbers is sqrt(N_STAKES) high at a root mean square of 1.
+    height = N_STAKES**0.5
+    with torch.no_grad():
+        heads.classes.weight.copy_(100 * torch.eye(N_STAKES))
+        for number in range(2 * N_SIGNED):
+            heads.signed.weight[number // 2, number] = (1 - 2 * (number % 2)) / (height * 0.25)
+    assert heads.loss(states, states, stakes).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_the_base_learns_and_the_heads_are_thrown_away(items, tokenizer, tmp_path):
+    model = make_model(tokenizer, seed=0)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    streams = [np.arange(3000, dtype=np.uint16) % len(tokenizer)]
+    train_stakes(model, tokenizer, streams, LessonBook(items), tmp_path / "work", seed=0, n_steps=2)
+    assert {name for name, _ in model.named_parameters()} == set(before)
+    assert any(not torch.equal(p, before[name]) for name, p in model.named_parameters())
