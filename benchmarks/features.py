@@ -23,10 +23,10 @@ import torch
 
 from pg_envs.building.lessons import stake
 from pg_envs.building.quality import load_model
+from pg_envs.building.stakes import N_SIGNED, normalised, signs
 from pg_envs.display import quieten_libraries
 from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
-from pg_envs.values.dimensions import WORLDVIEWS
 from pg_envs.values.forms import make_questions
 from pg_envs.values.questionnaire import Item, Questionnaire, load_questionnaire
 
@@ -47,15 +47,14 @@ def states_and_stakes(ref: ModelRef, items: list[Item], rng: np.random.Generator
         ids: Any = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
         with torch.inference_mode():
             hidden = model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[1:]
-        states.append([torch.nn.functional.rms_norm(layer[0, -1], layer.shape[-1:]).numpy() for layer in hidden])
+        states.append([normalised(layer[0, -1]).numpy() for layer in hidden])
     return np.array(states).swapaxes(0, 1), np.array([stake(items[q.item_index], q.order) for q in chosen])
 
 
 def targets(stakes: np.ndarray) -> dict[str, np.ndarray]:
     """(N, K) of each kind for (N,) stakes of two-option items."""
-    dimension = np.eye(WORLDVIEWS.start)[stakes // 2]
-    keyed = 1.0 - 2.0 * (stakes % 2)[:, None]
-    return {"keyed": keyed, "dimension": dimension - 1 / WORLDVIEWS.start, "signed": dimension * keyed}
+    signed = signs(torch.from_numpy(stakes)).numpy().astype(float)
+    return {"keyed": signed.sum(axis=1, keepdims=True), "dimension": np.abs(signed) - 1 / N_SIGNED, "signed": signed}
 
 
 def explained(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, y_new: np.ndarray) -> float:

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 
 AGENTS = ("lifelong-dpo", "sft", "random")
-BASELINES = ("no-op", "oracle")
-"""Every run scores these in its own environment, so they need no runs of their own."""
+PICTURED = "lifelong-dpo"
+BASELINE_SKILLS = {"no-op": 0, "oracle": 1}
+"""By construction. Every run scores these agents in its own environment, so they need no runs of their own."""
 # Two-sided 95% quantiles of Student's t for 1, 2, 3 and 4 degrees of freedom.
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
@@ -81,9 +82,9 @@ def main() -> None:
         by_seed = ", ".join(f"{value:.3f}" for value in skills)
         scores, published = [r["score"] for r in results], [r["score_upstream"] for r in results]
         lines.append(f"| {agent} | {interval(scores)} | {interval(skills)} | {by_seed} | {interval(published)} |")
-        if agent == "lifelong-dpo":
-            shutil.copy(arguments.out / f"{agent}-s{arguments.seeds[0]}" / "trajectory.png", arguments.docs / "follow-lifelong-dpo.png")
-    for skill, name in enumerate(BASELINES):
+        if agent == PICTURED:
+            shutil.copy(arguments.out / f"{agent}-s{arguments.seeds[0]}" / "trajectory.png", arguments.docs / f"follow-{PICTURED}.png")
+    for name, skill in BASELINE_SKILLS.items():
         lines.append(f"| {name} | {interval([result['baselines'][name] for result in results])} | {skill} by construction | | |")
     if arguments.twice:
         agent, seed = arguments.agents[0], arguments.seeds[0]
@@ -91,10 +92,10 @@ def main() -> None:
         once, again = ((arguments.out / f"{agent}-s{seed}{suffix}" / "result.json").read_bytes() for suffix in ("", "-again"))
         same = "identical" if once == again else "DIFFERENT"
         lines += ["", f"`{agent}` with seed {seed} was run twice: its `result.json` is {same}, byte for byte."]
+    if PICTURED in arguments.agents:
+        lines += ["", f"![{PICTURED}, first seed](follow-{PICTURED}.png)"]
     made_by = results[0]
     lines += [
-        "",
-        "![Lifelong DPO, first seed](follow-lifelong-dpo.png)",
         "",
         "Versions: " + ", ".join(f"{k} {v}" for k, v in made_by["versions"].items()),
         f"Questionnaire {made_by['questionnaire']['sha256']}.",

@@ -27,6 +27,8 @@ SHAPE_STEP = 32
 """Widths and numbers of answers are filled up to a multiple of this: processors compile a kernel for every new shape."""
 
 Batch = dict[str, torch.Tensor]
+MakeBatch = Callable[[int, np.random.Generator], Batch]
+"""Makes the batch of a step from the step and random numbers of its own."""
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -73,7 +75,7 @@ class AnswerTrainer(Trainer):
 class BatchDataset(Dataset):
     """Whole batches, each made from (seed, index) alone, so that an interrupted training resumes exactly."""
 
-    def __init__(self, n_batches: int, seed: int, make_batch: Callable[[int, np.random.Generator], Batch]) -> None:
+    def __init__(self, n_batches: int, seed: int, make_batch: MakeBatch) -> None:
         """``make_batch(index, rng)`` makes the batch of a step."""
         self.n_batches, self.seed, self.make_batch = n_batches, seed, make_batch
 
@@ -149,6 +151,35 @@ def similar_lengths(lessons: list[Lesson], rng: np.random.Generator, size: int =
     return ranked[start : start + size]
 
 
+READING_MIX = ("text", "choice", "principle", "choice", "copy", "choice", "principle", "choice")
+"""Kinds of batches that take turns, see ``mixed_batches``."""
+
+
+def mixed_batches(
+    mix: Sequence[str], profile: np.ndarray, book: LessonBook, token_streams: Sequence[np.ndarray], tokenizer: PreTrainedTokenizerFast
+) -> MakeBatch:
+    """Batches whose kinds take turns as ``mix`` says.
+
+    ``text``: windows of text. ``choice``: choices in one-letter forms, answered by the (19,) ``profile``. ``principle``: what
+    is at stake. ``copy``: either option repeated, drawn evenly, for whole answers are there to learn copying, not to learn by
+    heart which text is right.
+    """
+    indifferent, n_drawn = np.zeros(N_DIMENSIONS), 8 * LESSON_BATCH
+    draw: dict[str, Callable[[np.random.Generator], list[Lesson]]] = {
+        "choice": lambda rng: book.draw(profile, LETTER_FORMS, n_drawn, rng),
+        "principle": lambda rng: book.draw_principles(n_drawn, rng),
+        "copy": lambda rng: book.draw(indifferent, WHOLE_ANSWER_FORMS, n_drawn, rng),
+    }
+
+    def make_batch(step: int, rng: np.random.Generator) -> Batch:
+        kind = mix[step % len(mix)]
+        if kind == "text":
+            return text_batch(token_streams, rng)
+        return lesson_batch(similar_lengths(draw[kind](rng), rng), tokenizer)
+
+    return make_batch
+
+
 def train_base(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -159,26 +190,11 @@ def train_base(
     n_text_steps: int,
     n_lesson_steps: int,
 ) -> None:
-    """Train the base in place: first text only, then lessons with text mixed in.
-
-    Of eight batches of the second part, four ask for a choice under ``strong_profile`` in one-letter forms, two for the
-    principle at stake, one is text, and one has either option repeated, drawn evenly: whole answers are there to
-    learn copying, not to learn by heart which text is right. Checkpoints go to ``work`` and are resumed from.
-    """
-    profile, indifferent = strong_profile(), np.zeros(N_DIMENSIONS)
-    n_drawn = 8 * LESSON_BATCH
+    """Train the base in place: first text only, then ``READING_MIX`` under ``strong_profile``; see ``train_steps``."""
+    mixed = mixed_batches(READING_MIX, strong_profile(), book, token_streams, tokenizer)
 
     def make_batch(step: int, rng: np.random.Generator) -> Batch:
-        kind = step % 8
-        if step < n_text_steps or kind == 0:
-            return text_batch(token_streams, rng)
-        if kind == 4:
-            lessons = book.draw(indifferent, WHOLE_ANSWER_FORMS, n_drawn, rng)
-        elif kind in (2, 6):
-            lessons = book.draw_principles(n_drawn, rng)
-        else:
-            lessons = book.draw(profile, LETTER_FORMS, n_drawn, rng)
-        return lesson_batch(similar_lengths(lessons, rng), tokenizer)
+        return text_batch(token_streams, rng) if step < n_text_steps else mixed(step, rng)
 
     train_steps(AnswerTrainer, model, make_batch, work, n_text_steps + n_lesson_steps, seed)
 
@@ -186,12 +202,13 @@ def train_base(
 def train_steps(
     trainer_class: type[AnswerTrainer],
     model: LlamaForCausalLM,
-    make_batch: Callable[[int, np.random.Generator], Batch],
+    make_batch: MakeBatch,
     work: Path,
     n_steps: int,
     seed: int,
 ) -> None:
     """Train the whole model in place on ``make_batch``'s batches; checkpoints go to ``work`` and are resumed from."""
+    device = default_device()
     arguments = TrainingArguments(
         output_dir=str(work),
         max_steps=n_steps,
@@ -203,8 +220,8 @@ def train_steps(
         weight_decay=0.01,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
-        use_cpu=not torch.cuda.is_available(),
-        bf16=has_fast_bfloat16(default_device()),
+        use_cpu=device.type == "cpu",
+        bf16=has_fast_bfloat16(device),
         seed=seed,
         save_steps=100,
         save_total_limit=1,

@@ -18,13 +18,14 @@ import torch
 from torch.nn.functional import cross_entropy, one_hot, rms_norm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from pg_envs.building.lessons import LETTER_FORMS, N_STAKES, WHOLE_ANSWER_FORMS, LessonBook, mixed_profile
-from pg_envs.building.pretrain import LESSON_BATCH, AnswerTrainer, Batch, lesson_batch, similar_lengths, text_batch, train_steps
-from pg_envs.values.dimensions import N_DIMENSIONS, WORLDVIEWS
+from pg_envs.building.lessons import N_STAKES, LessonBook, mixed_profile
+from pg_envs.building.pretrain import AnswerTrainer, Batch, mixed_batches, train_steps
+from pg_envs.values.dimensions import WORLDVIEWS
 
 N_SIGNED = WORLDVIEWS.start
 """Dimensions of two-option items."""
 SIGNED_WEIGHT = 2.0
+STAKES_MIX = ("text", "choice", "copy", "choice", "principle", "choice", "choice", "choice")
 INPUT_SCALE = 0.25
 """Of the signed head's normalised input: a step of Adam moves a sum over many large inputs too far."""
 
@@ -41,14 +42,20 @@ class StakeHeads(torch.nn.Module):
     def loss(self, before_last: torch.Tensor, last: torch.Tensor, stakes: torch.Tensor) -> torch.Tensor:
         """Of (B, width) states and (B,) classes: the mean cross-entropy of the class, and of two-option items the squared error.
 
-        The signed head's target is 1 or -1 for the dimension at stake, as the first or the second option shown upholds it,
-        and 0 for the others.
+        The signed head's target is ``signs``.
         """
         named = cross_entropy(self.classes(normalised(before_last)).float(), stakes)
         two = stakes < 2 * N_SIGNED
-        target = one_hot(stakes[two] // 2, N_SIGNED) * (1 - 2 * (stakes[two] % 2))[:, None]
-        error = (self.signed(INPUT_SCALE * normalised(last[two])).float() - target).square().sum()
+        error = (self.signed(INPUT_SCALE * normalised(last[two])).float() - signs(stakes[two])).square().sum()
         return named + SIGNED_WEIGHT * error / len(stakes)
+
+
+def signs(stakes: torch.Tensor) -> torch.Tensor:
+    """(B, N_SIGNED) of (B,) classes of two-option items: 1 or -1 for the dimension at stake, 0 for the others.
+
+    1 where the first option shown upholds it, -1 where the second does.
+    """
+    return one_hot(stakes // 2, N_SIGNED) * (1 - 2 * (stakes % 2))[:, None]
 
 
 def normalised(states: torch.Tensor) -> torch.Tensor:
@@ -78,25 +85,8 @@ def train_stakes(
     seed: int,
     n_steps: int,
 ) -> None:
-    """Train the base in place; of eight batches five are choices, one each is text, principles and repeated options.
-
-    The choices' answers are those of ``mixed_profile``. Checkpoints go to ``work`` and are resumed from.
-    """
-    profile, indifferent = mixed_profile(), np.zeros(N_DIMENSIONS)
-    n_drawn = 8 * LESSON_BATCH
-
-    def make_batch(step: int, rng: np.random.Generator) -> Batch:
-        kind = step % 8
-        if kind == 0:
-            return text_batch(token_streams, rng)
-        if kind == 2:
-            lessons = book.draw(indifferent, WHOLE_ANSWER_FORMS, n_drawn, rng)
-        elif kind == 4:
-            lessons = book.draw_principles(n_drawn, rng)
-        else:
-            lessons = book.draw(profile, LETTER_FORMS, n_drawn, rng)
-        return lesson_batch(similar_lengths(lessons, rng), tokenizer)
-
+    """Train the base in place on ``STAKES_MIX`` under ``mixed_profile``; see ``train_steps``."""
+    make_batch = mixed_batches(STAKES_MIX, mixed_profile(), book, token_streams, tokenizer)
     model.add_module("stake_heads", StakeHeads(model.config.hidden_size))
     train_steps(StakeTrainer, model, make_batch, work, n_steps, seed)
     del model.stake_heads
