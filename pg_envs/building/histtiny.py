@@ -44,7 +44,7 @@ CHAINS = (("C021", "C020", "C019", "C018", "C017"), ("C013", "C014", "C015", "C0
 independent of each other, so that two cores build them side by side."""
 N_TEXT_STEPS = 700
 N_LESSON_STEPS = 3300
-N_STAKE_STEPS = 640
+N_STAKE_STEPS = 880
 TOKENIZER_SAMPLE_CHARACTERS = 1_500_000
 """Per century; more changes the vocabulary little."""
 

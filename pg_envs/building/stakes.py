@@ -2,9 +2,9 @@
 
 A base that learns one profile for all answers from "this option is the good one" alone: where it answers, no linear
 reading tells which dimension is at stake. Adapters then learn items by heart, and training on votes moves all dimensions
-together. Here two linear heads, thrown away afterwards, read at that place: the state before the last layer must tell what is at
-stake and which option shown upholds it, and the last state must hold the product of the two, so that any profile's
-answer is a linear function of it, which a low-rank adapter learns from a few votes.
+together. Here heads, thrown away afterwards, read at that place: the state before the last layer must tell what is at
+stake and which option shown upholds it, and both it and the last state must hold the product of the two along given
+directions, so that any profile's answer is a linear function of it, which a low-rank adapter learns from a few votes.
 """
 
 from __future__ import annotations
@@ -24,30 +24,35 @@ from pg_envs.values.dimensions import WORLDVIEWS
 
 N_SIGNED = WORLDVIEWS.start
 """Dimensions of two-option items."""
-SIGNED_WEIGHT = 2.0
+SIGNED_HEIGHT = 3.0
+"""How far a state at a root mean square of 1 shall reach along its dimension's direction: the further, the sooner an adapter finds it."""
 STAKES_MIX = ("text", "choice", "copy", "choice", "principle", "choice", "choice", "choice")
-INPUT_SCALE = 0.25
-"""Of the signed head's normalised input: a step of Adam moves a sum over many large inputs too far."""
 
 
 class StakeHeads(torch.nn.Module):
     """What is at stake, as a class and as signs."""
 
     def __init__(self, width: int) -> None:
-        """For hidden states of ``width`` numbers."""
+        """For hidden states of ``width`` numbers, at least 2 * N_SIGNED."""
         super().__init__()
         self.classes = torch.nn.Linear(width, N_STAKES)
-        self.signed = torch.nn.Linear(width, N_SIGNED)
+        # Fixed and orthogonal: learnt directions would grow instead of the states.
+        directions, _ = torch.linalg.qr(torch.randn(width, 2 * N_SIGNED, generator=torch.Generator().manual_seed(0)))
+        self.register_buffer("before_last_directions", directions[:, :N_SIGNED].contiguous(), persistent=False)
+        self.register_buffer("last_directions", directions[:, N_SIGNED:].contiguous(), persistent=False)
 
     def loss(self, before_last: torch.Tensor, last: torch.Tensor, stakes: torch.Tensor) -> torch.Tensor:
-        """Of (B, width) states and (B,) classes: the mean cross-entropy of the class, and of two-option items the squared error.
+        """Of (B, width) states and (B,) classes: the class's mean cross-entropy, and the squared errors of two-option items.
 
-        The signed head's target is ``signs``.
+        The errors are those of either state's reach along the directions, in units of ``SIGNED_HEIGHT``, against ``signs``.
         """
-        named = cross_entropy(self.classes(normalised(before_last)).float(), stakes)
+        before_last, last = normalised(before_last), normalised(last)
+        named = cross_entropy(self.classes(before_last).float(), stakes)
         two = stakes < 2 * N_SIGNED
-        error = (self.signed(INPUT_SCALE * normalised(last[two])).float() - signs(stakes[two])).square().sum()
-        return named + SIGNED_WEIGHT * error / len(stakes)
+        wanted = signs(stakes[two])
+        for states, directions in ((before_last, self.before_last_directions), (last, self.last_directions)):
+            named = named + ((states[two] @ directions).float() / SIGNED_HEIGHT - wanted).square().sum() / len(stakes)
+        return named
 
 
 def signs(stakes: torch.Tensor) -> torch.Tensor:

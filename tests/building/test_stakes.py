@@ -8,7 +8,7 @@ import torch
 
 from pg_envs.building.lessons import LETTER_FORMS, N_STAKES, LessonBook, mixed_profile, option_probabilities, stake, strong_profile
 from pg_envs.building.pretrain import lesson_batch, make_model
-from pg_envs.building.stakes import N_SIGNED, SIGNED_WEIGHT, StakeHeads, train_stakes
+from pg_envs.building.stakes import N_SIGNED, SIGNED_HEIGHT, StakeHeads, train_stakes
 from pg_envs.values.questionnaire import load_questionnaire
 
 
@@ -52,20 +52,29 @@ def test_choices_carry_their_stake_to_the_place_where_the_answer_is_read(items, 
 
 
 def test_heads_that_know_nothing_pay_for_it_and_heads_that_know_pay_nothing():
-    heads = StakeHeads(N_STAKES)
+    width = 64
+    heads = StakeHeads(width)
     stakes = torch.tensor([4, 5, 2 * N_SIGNED + 1])
     torch.nn.init.zeros_(heads.classes.weight), torch.nn.init.zeros_(heads.classes.bias)
-    torch.nn.init.zeros_(heads.signed.weight), torch.nn.init.zeros_(heads.signed.bias)
-    states = torch.nn.functional.one_hot(stakes, N_STAKES).float()
-    # Nothing known: the cross-entropy of N_STAKES classes, and an error of 1 for either of the two two-option items.
-    assert heads.loss(states, states, stakes).item() == pytest.approx(math.log(N_STAKES) + SIGNED_WEIGHT * 2 / 3, rel=1e-5)
-    # A one-hot state of N_STAKES numbers is sqrt(N_STAKES) high at a root mean square of 1.
-    height = N_STAKES**0.5
+    nothing = torch.zeros(3, width)
+    # Nothing known: the cross-entropy of N_STAKES classes, and in either state an error of 1 for either of the two two-option items.
+    assert heads.loss(nothing, nothing, stakes).item() == pytest.approx(math.log(N_STAKES) + 2 * 2 / 3, rel=1e-5)
+    directions = torch.cat([heads.before_last_directions, heads.last_directions], dim=1)
+    torch.testing.assert_close(directions.T @ directions, torch.eye(2 * N_SIGNED), atol=1e-5, rtol=0)
+    # Filled up by what lies across all directions, so that the root mean square is 1.
+    across = torch.linalg.svd(directions)[0][:, 2 * N_SIGNED]
+    filling = (width - SIGNED_HEIGHT**2) ** 0.5 * across
+
+    def knowing(directions):
+        upheld = SIGNED_HEIGHT * directions[:, 2]
+        return torch.stack([upheld + filling, -upheld + filling, width**0.5 * across])
+
+    before_last, last = knowing(heads.before_last_directions), knowing(heads.last_directions)
     with torch.no_grad():
-        heads.classes.weight.copy_(100 * torch.eye(N_STAKES))
-        for number in range(2 * N_SIGNED):
-            heads.signed.weight[number // 2, number] = (1 - 2 * (number % 2)) / (height * 0.25)
-    assert heads.loss(states, states, stakes).item() == pytest.approx(0, abs=1e-4)
+        heads.classes.weight[4], heads.classes.weight[5] = 100 * heads.before_last_directions[:, 2], -100 * heads.before_last_directions[:, 2]
+        heads.classes.weight[2 * N_SIGNED + 1], heads.classes.bias[2 * N_SIGNED + 1] = 100 * across, -780
+    assert heads.loss(before_last, last, stakes).item() == pytest.approx(0, abs=1e-4)
+    assert heads.loss(last, before_last, stakes).item() > 1
 
 
 def test_the_base_learns_and_the_heads_are_thrown_away(items, tokenizer, tmp_path):
