@@ -32,6 +32,9 @@ STAKES_MIX = ("text", "choice", "copy", "choice", "principle", "choice", "choice
 class StakeHeads(torch.nn.Module):
     """What is at stake, as a class and as signs."""
 
+    before_last_directions: torch.Tensor
+    last_directions: torch.Tensor
+
     def __init__(self, width: int) -> None:
         """For hidden states of ``width`` numbers, at least 2 * N_SIGNED."""
         super().__init__()

@@ -71,7 +71,8 @@ def test_heads_that_know_nothing_pay_for_it_and_heads_that_know_pay_nothing():
 
     before_last, last = knowing(heads.before_last_directions), knowing(heads.last_directions)
     with torch.no_grad():
-        heads.classes.weight[4], heads.classes.weight[5] = 100 * heads.before_last_directions[:, 2], -100 * heads.before_last_directions[:, 2]
+        for number, sign in ((4, 1), (5, -1)):
+            heads.classes.weight[number] = 100 * sign * heads.before_last_directions[:, 2]
         heads.classes.weight[2 * N_SIGNED + 1], heads.classes.bias[2 * N_SIGNED + 1] = 100 * across, -780
     assert heads.loss(before_last, last, stakes).item() == pytest.approx(0, abs=1e-4)
     assert heads.loss(last, before_last, stakes).item() > 1
