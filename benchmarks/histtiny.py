@@ -2,8 +2,7 @@
 
 Measures what the family's builder promises: measured against planted values on the evaluation items, order
 bias, perplexity on held-out documents of each century (needs the historical text), and whether what is learnt
-from the survey carries over to the evaluation items. On two cores about ten
-minutes, twenty on a processor without bfloat16 units, and as long again for every further seed or vote rule.
+from the survey carries over to the evaluation items, which takes longest.
 """
 
 from __future__ import annotations
@@ -136,8 +135,8 @@ def main() -> None:
         "## Learning generalises",
         "",
         "DPO with lifelong DPO's settings, every vote put in four ways, on one set of survey votes of a century eight steps away.",
-        "`majority` is one vote of the majority a question (wanted: at least 60% closed on evaluation items); `sample` is one person's vote",
-        "a question, whose chance alone leaves about a third of the distance.",
+        "Part of the distance closed (wanted: at least 60% on evaluation items) with the majority's vote on each question, or with",
+        "one person's (`sample`), whose chance alone leaves about a third of the distance.",
         "",
         "| from, to | votes | seed | survey items | evaluation items |",
         "|---|---|---|---|---|",

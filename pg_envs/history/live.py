@@ -75,13 +75,16 @@ class LiveHistory(History):
         """The century's model's values; measured once."""
         if century not in self._human_values:
             report(f"measuring the humans of {self.labels[century]}", 0, 1)
-            self._human_values[century] = self.values(self.refs[century])
+            self._human_values[century] = self._measure(self.refs[century])
         return self._human_values[century]
 
     def values(self, policy: ModelRef) -> Values:
-        """Measure a model on the evaluation items."""
-        if policy in self.refs and (known := self._human_values.get(self.refs.index(policy))):
-            return known
+        """Measure a model on the evaluation items; a model that is a century's humans is measured once."""
+        if policy in self.refs:
+            return self.human_values(self.refs.index(policy))
+        return self._measure(policy)
+
+    def _measure(self, policy: ModelRef) -> Values:
         measured = measure(self.engine, policy, self.evaluation.items, mode=self.mode)
         return Values(measured.centred, measured.upstream, measured.standard_errors)
 

@@ -12,6 +12,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 import pg_envs
 from pg_envs.history.live import histtiny_refs
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.progress import reporting_to
 
 
 @pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
@@ -34,6 +35,19 @@ def test_bad_models_are_refused_and_the_environment_goes_on(tmp_path, small_ques
     assert reward == 1.0
     assert observation["century"] == 2
     assert pickle.loads(pickle.dumps((observation, info)))[1]["century_label"] == "C020"
+    env.close()
+
+
+def test_a_century_of_humans_is_measured_once_whoever_asks(small_questionnaire):
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
+    history, measured = env.unwrapped.history, []
+    with reporting_to(lambda what, done, total: measured.append(what) if what.startswith("measuring") else None):
+        env.reset(seed=0)
+        # What never learning does: the first century's humans are judged again and again.
+        for _ in range(2):
+            env.step(env.unwrapped.initial_policy)
+    assert measured == ["measuring the humans of C019", "measuring the humans of C020", "measuring the humans of C021"]
+    assert history.values(history.human(0)) is history.human_values(0)
     env.close()
 
 
