@@ -1,6 +1,6 @@
 """Build the bundled ``histtiny`` family: ``python -m pg_envs.building.histtiny --text FOLDER --out FOLDER``.
 
-Stages: tokenizer, base (language modelling, then lessons under one strong profile), nine century adapters
+Stages: tokenizer, base (language modelling, lessons under one strong profile, then what is at stake), nine century adapters
 (that century's text, then answers drawn from its planted values). Every stage leaves its result in the
 output folder and is skipped when it is there, so an interrupted build goes on where it stopped.
 """
