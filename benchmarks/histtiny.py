@@ -97,8 +97,8 @@ def main() -> None:
     lines = [
         "# How good histtiny is",
         "",
-        "Made by `python benchmarks/histtiny.py --text FOLDER` from the shipped weights. Values are **planted**; this report says",
-        "how well the models hold them, not what people of those centuries valued.",
+        f"Made by `python benchmarks/histtiny.py --text FOLDER --seeds {arguments.seeds} --votes {' '.join(arguments.votes)}` from the shipped",
+        "weights. Values are **planted**; this report says how well the models hold them, not what people of those centuries valued.",
         "",
         "* Correlation of planted and measured values, all 171 numbers, evaluation items: "
         f"**{agreed.correlation:.3f}** (wanted: at least 0.9)",
