@@ -93,11 +93,11 @@ def main() -> None:
     errors = np.array([result.standard_errors for result in results])
     biases = [result.answers.order_bias for result in results]
     agreed = agreement(planted(), measured)
-    worst_rank = np.nanmin(agreed.rank_correlations)
+    worst_rank, votes = np.nanmin(agreed.rank_correlations), " ".join(arguments.votes)
     lines = [
         "# How good histtiny is",
         "",
-        f"Made by `python benchmarks/histtiny.py --text FOLDER --seeds {arguments.seeds} --votes {' '.join(arguments.votes)}` from the shipped",
+        f"Made by `python benchmarks/histtiny.py --text FOLDER --seeds {arguments.seeds} --votes {votes}` from the shipped",
         "weights. Values are **planted**; this report says how well the models hold them, not what people of those centuries valued.",
         "",
         "* Correlation of planted and measured values, all 171 numbers, evaluation items: "
