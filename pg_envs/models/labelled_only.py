@@ -1,22 +1,33 @@
-"""Scoring labelled positions only, where TRL's fused head would score every position."""
+"""Computing only what a loss on labelled tokens needs, where TRL's fused head would score every position."""
 
 from __future__ import annotations
 
 import functools
 import types
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from pg_envs.models.reuse import along_features, going_on, inside, last_feed_forward_at
+
+NO_LABEL = -100
+"""What Hugging Face's losses take for "no label here"."""
+OUTSIDE = -1
+"""Marks positions behind a prompt while prompts are compared."""
+WIDTH_STEP = 16
+"""Prompts are padded to a multiple of this: processors compile a kernel for every new shape, so few are fast."""
+
 
 def score_labelled_only(model: Any) -> None:
-    """Let a causal model that carries TRL's fused head project only the states whose next token is labelled.
+    """Let a causal model that carries TRL's fused head read shared prompts once and score labelled positions only.
 
-    TRL (1.x, ``add_fused_lm_head``) leaves unlabelled positions out where it has Triton, and scores them all
-    elsewhere. With one-letter answers that is a hundred positions for one: about two thirds of a DPO training on
-    a processor. Here the labelled states are gathered before the head, their labels handed over as the head's
-    documented ``shift_labels``, and its per-token outputs put back where they belong, so the trainer sees the same
-    numbers in the same places. Calls without ``fused_lm_head=True`` go through unchanged.
+    TRL (1.x, ``add_fused_lm_head``) leaves unlabelled positions out where it has Triton, and scores them all elsewhere:
+    with one-letter answers a hundred positions for one. And it reads a preference pair's prompt twice, for the chosen
+    and for the rejected answer. Here the labels are handed over as the head's documented ``shift_labels`` for the states
+    that were gathered, prompts that occur again in a batch are read once and gone on from their cache, and the per-token
+    outputs are put back where they belong, so the trainer sees the same numbers in the same places. Calls without
+    ``fused_lm_head=True`` go through unchanged.
 
     Args:
         model: Changed in place; a ``transformers`` causal language model, without a PEFT wrapper around it.
@@ -29,23 +40,10 @@ def score_labelled_only(model: Any) -> None:
             return scored_everywhere(*args, labels=labels, **kwargs)
         if labels is None:
             return scored_everywhere(*args, fused_lm_head=True, **kwargs)
-        next_labels = labels[:, 1:]
-        places = labelled_places(next_labels != -100)
-
-        def gather(_: Any, __: Any, output: Any) -> Any:
-            states = output.last_hidden_state
-            output.last_hidden_state = states.gather(1, places[..., None].expand(-1, -1, states.shape[-1]))
-            return output
-
-        hook = self.base_model.register_forward_hook(gather)
-        try:
-            scored = scored_everywhere(*args, shift_labels=next_labels.gather(1, places), fused_lm_head=True, **kwargs)
-        finally:
-            hook.remove()
-        for name, values in scored.items():
-            if values.shape == places.shape:
-                scored[name] = torch.zeros(next_labels.shape, dtype=values.dtype, device=values.device).scatter(1, places, values)
-        return scored
+        parts = None if args else _take_apart(labels, **kwargs)
+        if parts is None:
+            return _score_in_one_go(self, scored_everywhere, labels, *args, **kwargs)
+        return _score_after_prompts(parts, self, scored_everywhere, labels, **kwargs)
 
     model.forward = types.MethodType(forward, model)
 
@@ -57,3 +55,104 @@ def labelled_places(labelled: torch.Tensor) -> torch.Tensor:
     """
     most = max(1, int(labelled.sum(1).max()))
     return torch.argsort((~labelled).int(), dim=1, stable=True)[:, :most]
+
+
+def _score_in_one_go(model: Any, scored_everywhere: Any, labels: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    next_labels = labels[:, 1:]
+    places = labelled_places(next_labels != NO_LABEL)
+
+    def gather(_: Any, __: Any, output: Any) -> Any:
+        states = output.last_hidden_state
+        output.last_hidden_state = states.gather(1, along_features(places, states))
+        return output
+
+    hook = model.base_model.register_forward_hook(gather)
+    try:
+        with last_feed_forward_at(model, places):
+            scored = scored_everywhere(*args, shift_labels=next_labels.gather(1, places), fused_lm_head=True, **kwargs)
+    finally:
+        hook.remove()
+    return _put_back(scored, places, next_labels.shape)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A batch of B rows, taken apart where labels begin.
+
+    Attributes:
+        prompts: (U, W) the different prompts, padded on the right.
+        prompt_lengths: (U,) how long each is.
+        owners: (B,) which prompt each row begins with.
+        rests: (B, C) what follows up to the last label, padded on the right.
+        rest_labels: (B, C) its labels.
+        rest_places: (B, C) where it stands in the row; padding may stand behind the row's end.
+    """
+
+    prompts: torch.Tensor
+    prompt_lengths: torch.Tensor
+    owners: torch.Tensor
+    rests: torch.Tensor
+    rest_labels: torch.Tensor
+    rest_places: torch.Tensor
+
+
+def _take_apart(labels: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> _Parts | None:
+    """The batch's parts; None if no prompt occurs twice, or rows are without labels, without prompt, or padded on the left."""
+    labelled = labels != NO_LABEL
+    n_tokens = labels.shape[1]
+    starts = labelled.int().argmax(1)
+    padded_left = attention_mask is not None and not bool(attention_mask[:, 0].all())
+    if padded_left or not bool((labelled.any(1) & (starts > 0)).all()):
+        return None
+    width = min(n_tokens, -(-int(starts.max()) // WIDTH_STEP) * WIDTH_STEP)
+    rows = input_ids.masked_fill(~inside(starts, n_tokens), OUTSIDE)[:, :width]
+    prompts, owners = torch.unique(rows, dim=0, return_inverse=True)
+    if len(prompts) == len(rows):
+        return None
+    rest_lengths = n_tokens - labelled.flip(1).int().argmax(1) - starts
+    places = starts[:, None] + torch.arange(int(rest_lengths.max()), device=labels.device)
+    there = places.clamp(max=n_tokens - 1)
+    return _Parts(
+        prompts=prompts.clamp(min=0),
+        prompt_lengths=(prompts != OUTSIDE).sum(1),
+        owners=owners,
+        rests=input_ids.gather(1, there),
+        rest_labels=labels.gather(1, there).masked_fill(~inside(rest_lengths, places.shape[1]), NO_LABEL),
+        rest_places=places,
+    )
+
+
+def _score_after_prompts(parts: _Parts, model: Any, scored_everywhere: Any, labels: torch.Tensor, **kwargs: Any) -> Any:
+    """Read every prompt once: its last state predicts a rest's first token, and the rest goes on from its cache."""
+    more = {name: value for name, value in kwargs.items() if name not in ("input_ids", "attention_mask", "use_cache")}
+    ends = (parts.prompt_lengths - 1)[:, None]
+    with last_feed_forward_at(model, ends):
+        read = model.base_model(input_ids=parts.prompts, use_cache=True, **more)
+    first = read.last_hidden_state.gather(1, along_features(ends, read.last_hidden_state))[parts.owners]
+    cache = read.past_key_values
+    cache.batch_select_indices(parts.owners)
+
+    def put_first(_: Any, __: Any, output: Any) -> Any:
+        output.last_hidden_state = torch.cat([first, output.last_hidden_state[:, :-1]], dim=1)
+        return output
+
+    seen = inside(parts.prompt_lengths, parts.prompts.shape[1])[parts.owners]
+    after = going_on(seen, parts.rests.shape[1])
+    hook = model.base_model.register_forward_hook(put_first)
+    try:
+        scored = scored_everywhere(
+            input_ids=parts.rests, past_key_values=cache, shift_labels=parts.rest_labels, fused_lm_head=True, **after, **more
+        )
+    finally:
+        hook.remove()
+    return _put_back(scored, parts.rest_places - 1, labels[:, 1:].shape)
+
+
+def _put_back(scored: Any, places: torch.Tensor, shape: torch.Size) -> Any:
+    """The per-token outputs, (B, K) at ``places``, where they stand among all positions; zero elsewhere."""
+    n_columns = max(shape[1], int(places.max()) + 1)
+    for name, values in scored.items():
+        if values.shape == places.shape:
+            everywhere = torch.zeros(shape[0], n_columns, dtype=values.dtype, device=values.device)
+            scored[name] = everywhere.scatter(1, places, values)[:, : shape[1]]
+    return scored

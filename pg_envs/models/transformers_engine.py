@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from peft import PeftModel
 
+from pg_envs.models.batching import Batch, batches
 from pg_envs.models.checks import check_files, fingerprint
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
+from pg_envs.models.reuse import going_on, inside, last_feed_forward_at
 from pg_envs.progress import report
 
-LENGTH_STEP_TOKENS = 16
-"""Prompt lengths are rounded up to this: processors compile a kernel for every new shape, so few shapes are fast."""
+ANSWER_STEP_TOKENS = 4
+"""Prompts go together whose longest answers differ by less than this."""
 PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16384
 """What fits a processor's caches, and what keeps a GPU busy."""
 MAX_ADAPTERS = 16
@@ -72,9 +74,11 @@ class TransformersEngine:
         with self._running(model) as running:
             prompt_ids = self._encode_prompts(prompts)
             answer_ids = [[self._encode_answer(answer) for answer in group] for group in answers]
-            for batch in self._batches(prompt_ids, [(len(group), max(map(len, group)) > 1) for group in answer_ids]):
-                totals = self._score(running, [prompt_ids[i] for i in batch], [answer_ids[i] for i in batch])
-                for index, total in zip(batch, totals, strict=True):
+            # Answers of about one length together: they are padded to the longest in a batch.
+            kinds = [(len(group), max(map(len, group)) // ANSWER_STEP_TOKENS) for group in answer_ids]
+            for batch in batches(prompt_ids, kinds, self.batch_tokens):
+                totals = self._score(running, batch, [answer_ids[i] for i in batch.members])
+                for index, total in zip(batch.members, totals, strict=True):
                     results[index] = AnswerLogprobs(total, np.array([len(ids) for ids in answer_ids[index]]))
                 report("asking", len(results), len(prompts))
         return [results[index] for index in range(len(prompts))]
@@ -89,7 +93,7 @@ class TransformersEngine:
         with self._running(model) as running, torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             prompt_ids = self._encode_prompts(prompts)
-            for batch in self._batches(prompt_ids, [(len(ids), False) for ids in prompt_ids]):
+            for batch in self._equally_long(prompt_ids):
                 ids = torch.tensor([prompt_ids[i] for i in batch], device=self.device)
                 out = running.generate(
                     input_ids=ids,
@@ -173,51 +177,59 @@ class TransformersEngine:
             raise ValueError(f"an answer must have at least one token; {answer!r} has none")
         return ids
 
-    def _batches(self, prompt_ids: Sequence[Sequence[int]], kinds: Sequence[tuple[int, bool]]) -> Iterator[list[int]]:
-        """Indices of prompts of about one length and one kind of answers, ``batch_tokens`` at a time, longest first."""
-        groups: dict[tuple[int, tuple[int, bool]], list[int]] = {}
-        for index, (ids, kind) in enumerate(zip(prompt_ids, kinds, strict=True)):
-            groups.setdefault((_rounded_up(len(ids)), kind), []).append(index)
-        for (length, _), members in sorted(groups.items(), reverse=True):
+    def _equally_long(self, prompt_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Indices of prompts of one length, ``batch_tokens`` at a time, longest first."""
+        groups: dict[int, list[int]] = {}
+        for index, ids in enumerate(prompt_ids):
+            groups.setdefault(len(ids), []).append(index)
+        for length, members in sorted(groups.items(), reverse=True):
             size = max(1, self.batch_tokens // length)
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 
-    def _score(self, running: Any, prompts: list[list[int]], answers: list[list[list[int]]]) -> np.ndarray:
-        """(B, K) summed log-probabilities of K answers to each of B prompts of about one length."""
+    def _score(self, running: Any, batch: Batch, answers: list[list[list[int]]]) -> np.ndarray:
+        """(B, K) summed log-probabilities of K answers to each of a batch's B prompts."""
         n_answers = len(answers[0])
-        lengths = torch.tensor([len(ids) for ids in prompts], device=self.device)
-        ids = self._padded(prompts, _rounded_up(max(map(len, prompts))))
         flat = [ids for group in answers for ids in group]
         longest = max(map(len, flat))
         tokens = self._padded(flat, longest)
+        cache, logits = self._read_prompts(running, batch, keep_cache=longest > 1)
+        first = logits.float().log_softmax(-1).repeat_interleave(n_answers, dim=0)
+        scores = first.gather(1, tokens[:, :1])
+        if longest > 1:
+            cache.batch_repeat_interleave(n_answers)
+            rests = torch.tensor([len(rest) for rest in batch.rests], device=self.device)
+            seen = torch.cat([rests.new_ones(len(rests), len(batch.stems[0]), dtype=torch.bool), inside(rests, batch.width)], dim=1)
+            scores = scores + self._score_rest(running, cache, seen.repeat_interleave(n_answers, dim=0), tokens, flat)
+        return scores.double().view(len(batch.members), n_answers).cpu().numpy()
+
+    def _read_prompts(self, running: Any, batch: Batch, keep_cache: bool) -> tuple[Any, torch.Tensor]:
+        """The prompts' cache, and the (B, V) logits after each prompt's last token. Stems are read once."""
+        plain = running.get_base_model() if isinstance(running, PeftModel) else running
+        ends = torch.tensor([len(rest) - 1 for rest in batch.rests], device=self.device)
+        ids = self._padded(batch.rests, batch.width)
+        after: dict[str, Any] = {}
+        stems = torch.tensor(batch.stems, dtype=torch.long, device=self.device)
+        if stems.shape[1]:
+            with last_feed_forward_at(plain, ends.new_zeros(len(stems), 1)):
+                cache = running(input_ids=stems, logits_to_keep=1, use_cache=True).past_key_values
+            cache.batch_select_indices(torch.tensor(batch.owners, device=self.device))
+            after = {"past_key_values": cache, **going_on(stems.new_ones(len(ids), stems.shape[1], dtype=torch.bool), batch.width)}
         # Padding stands on the right, where causal attention never looks back from a prompt's own tokens. Indices, not
         # a count: a slice would leave the last states scattered, and the product with the output matrix would then
         # copy that matrix for every row.
-        ends, end_of_row = torch.unique(lengths - 1, return_inverse=True)
-        out = running(input_ids=ids, logits_to_keep=ends, use_cache=longest > 1)
-        last = out.logits[torch.arange(len(prompts), device=self.device), end_of_row]
-        first = last.float().log_softmax(-1).repeat_interleave(n_answers, dim=0)
-        scores = first.gather(1, tokens[:, :1])
-        if longest > 1:
-            cache = out.past_key_values
-            cache.batch_repeat_interleave(n_answers)
-            scores = scores + self._score_rest(running, cache, ids.shape[1], lengths.repeat_interleave(n_answers), tokens, flat)
-        return scores.double().view(len(prompts), n_answers).cpu().numpy()
+        kept, end_of_row = torch.unique(ends, return_inverse=True)
+        with last_feed_forward_at(plain, ends[:, None]):
+            out = running(input_ids=ids, logits_to_keep=kept, use_cache=keep_cache, **after)
+        return out.past_key_values, out.logits[torch.arange(len(ids), device=self.device), end_of_row]
 
-    def _score_rest(
-        self, running: Any, cache: Any, width: int, prompt_lengths: torch.Tensor, tokens: torch.Tensor, answers: list[list[int]]
-    ) -> torch.Tensor:
+    def _score_rest(self, running: Any, cache: Any, seen: torch.Tensor, tokens: torch.Tensor, answers: list[list[int]]) -> torch.Tensor:
         """(B K, 1) log-probabilities of the answers' tokens after their first, going on from the prompts' cache."""
-        n_rest = tokens.shape[1] - 1
-        own = torch.arange(width, device=self.device) < prompt_lengths[:, None]
-        mask = torch.cat([own, torch.ones(len(tokens), n_rest, dtype=torch.bool, device=self.device)], dim=1)
-        positions = prompt_lengths[:, None] + torch.arange(n_rest, device=self.device)
-        logits = running(input_ids=tokens[:, :-1], past_key_values=cache, attention_mask=mask.long(), position_ids=positions).logits.float()
+        after = going_on(seen, tokens.shape[1] - 1)
+        logits = running(input_ids=tokens[:, :-1], past_key_values=cache, **after).logits.float()
         logprobs = logits.log_softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2)
-        lengths = torch.tensor([len(ids) for ids in answers], device=self.device)
-        inside = torch.arange(1, n_rest + 1, device=self.device) < lengths[:, None]
-        return torch.where(inside, logprobs, 0.0).sum(1, keepdim=True)
+        n_rest = torch.tensor([len(ids) - 1 for ids in answers], device=self.device)
+        return torch.where(inside(n_rest, logprobs.shape[1]), logprobs, 0.0).sum(1, keepdim=True)
 
     def _padded(self, rows: Sequence[Sequence[int]], width: int) -> torch.Tensor:
         """(B, width) tokens, padded on the right."""
@@ -225,8 +237,3 @@ class TransformersEngine:
         for row, ids in enumerate(rows):
             padded[row, : len(ids)] = torch.tensor(ids)
         return padded.to(self.device)
-
-
-def _rounded_up(length: int) -> int:
-    """The next multiple of ``LENGTH_STEP_TOKENS``."""
-    return -(-length // LENGTH_STEP_TOKENS) * LENGTH_STEP_TOKENS
