@@ -128,9 +128,12 @@ def _score_after_prompts(parts: _Parts, model: Any, scored_everywhere: Any, labe
     ends = (parts.prompt_lengths - 1)[:, None]
     with last_feed_forward_at(model, ends):
         read = model.base_model(input_ids=parts.prompts, use_cache=True, **more)
-    first = read.last_hidden_state.gather(1, along_features(ends, read.last_hidden_state))[parts.owners]
+    first = read.last_hidden_state.gather(1, along_features(ends, read.last_hidden_state)).index_select(0, parts.owners)
     cache = read.past_key_values
-    cache.batch_select_indices(parts.owners)
+    for layer in cache.layers:
+        # Not the cache's own batch_select_indices: the gradient of plain indexing adds up in no fixed order on several
+        # threads, and the same seed would not give the same weights.
+        layer.keys, layer.values = layer.keys.index_select(0, parts.owners), layer.values.index_select(0, parts.owners)
 
     def put_first(_: Any, __: Any, output: Any) -> Any:
         output.last_hidden_state = torch.cat([first, output.last_hidden_state[:, :-1]], dim=1)
