@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agents.base import Agent, AgentConfig, TrainingAgent, TrainingConfig
+from agents.base import Agent, AgentConfig
+from agents.training import TrainingAgent, TrainingConfig
 from pg_envs.models.ref import ModelRef
 
 
@@ -21,9 +22,11 @@ class NoOp(Agent):
 class Oracle(Agent):
     """Submits the very humans it will be compared with. It cheats by design: an upper bound, skill 1 by construction."""
 
+    cheats: ClassVar[bool] = True
+
     def act(self, observation: dict[str, Any]) -> Any:
         """The humans of the century in view, or of the one looked ahead to."""
-        return self.env.history.human(int(observation["century"]) + getattr(self.env, "lookahead", 0))
+        return self.env.history.human(int(observation["century"]) + (self.env.judged_ahead or 0))
 
 
 class RandomAgent(Agent):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agents.base import AgentConfig, TrainingAgent, TrainingConfig
+from agents.base import AgentConfig
+from agents.training import TrainingAgent, TrainingConfig
 from pg_envs.models.ref import ModelRef
 
 

@@ -30,7 +30,8 @@ from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
 from pg_envs.values.survey import VOTE_RULES, VoteRule, cast_votes, to_preference_dataset
 
-TRANSFER_CONFIG = LifelongDPOConfig(rows_per_vote=4)
+ROWS_PER_VOTE = 4
+TRANSFER_CONFIG = LifelongDPOConfig()
 TRANSFERS = (("C013", "C021"), ("C021", "C013"))
 ENGINE = TransformersEngine()
 
@@ -50,7 +51,7 @@ def transfer(start: str, target: str, rule: VoteRule, seed: int) -> tuple[float,
     history.engine = ENGINE
     rng = np.random.default_rng(seed)
     votes = cast_votes(history.human_survey_preferences(1), rule, rng)
-    dataset = to_preference_dataset(history.survey.comparisons, votes, rng, TRANSFER_CONFIG.rows_per_vote)
+    dataset = to_preference_dataset(history.survey.comparisons, np.tile(votes, (ROWS_PER_VOTE, 1)), rng)
     with tempfile.TemporaryDirectory() as folder:
         learnt = dpo(refs[start], dataset, Path(folder) / "learnt", seed, TRANSFER_CONFIG)
         closed = [

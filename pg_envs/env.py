@@ -99,6 +99,11 @@ class ProgressEnv(gym.Env[Observation, Any]):
         """Steps of an episode."""
 
     @property
+    def judged_ahead(self) -> int | None:
+        """How many centuries ahead of the one in view a policy is judged; None where that is not one century."""
+        return 0
+
+    @property
     def _how_to_lengthen(self) -> str:
         """What to change where an episode would be too short."""
         return "widen centuries"

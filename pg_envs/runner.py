@@ -19,6 +19,10 @@ class ActingAgent(Protocol):
         """The policy for the century in view."""
         ...
 
+    def recall(self, observation: dict[str, Any]) -> None:
+        """Take note of a century that an interrupted run has finished."""
+        ...
+
 
 def run_episode(
     env: Any,
@@ -54,6 +58,7 @@ def run_episode(
         label = inner.history.labels[inner.century]
         step = len(inner.trace)
         if step < len(finished):
+            agent.recall(observation)
             policy = agent.policy = finished[step]
             inner.count_queries(asked[step] if step < len(asked) else 0)
         else:

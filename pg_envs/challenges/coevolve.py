@@ -121,6 +121,11 @@ class CoevolveEnv(ProgressEnv):
         """The human proxy as it stands."""
         return self._proxy
 
+    @property
+    def judged_ahead(self) -> None:
+        """Not fixed: the proxy is compared with the humans of all centuries."""
+        return
+
     def episode_score(self) -> float:
         """Mean over the proxies, the untouched first one included, as published."""
         untouched, _, _ = progress_score(self.history.human_values(0).vector(self.scoring), self._humans())

@@ -71,6 +71,11 @@ class PredictEnv(ProgressEnv):
         return self.history.n_centuries - 1 - self.lookahead
 
     @property
+    def judged_ahead(self) -> int:
+        """``lookahead``."""
+        return self.lookahead
+
+    @property
     def _how_to_lengthen(self) -> str:
         return f"widen centuries, or lower lookahead={self.lookahead}"
 

@@ -17,7 +17,7 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import ModelSpace
 from pg_envs.progress import report
 from pg_envs.values.measure import Mode, ask, measure
-from pg_envs.values.questionnaire import Questionnaire
+from pg_envs.values.questionnaire import Item, Questionnaire
 from pg_envs.values.survey import VOTE_FORMS, Comparison, first_preferred, to_completion_dataset
 
 
@@ -55,7 +55,7 @@ class LiveHistory(History):
         self.policy_space = ModelSpace(self.refs)
         self._engine_name = engine
         self._human_values: dict[int, Values] = {}
-        self._human_preferences: dict[int, np.ndarray] = {}
+        self._human_answers: dict[ModelRef, dict[Item, np.ndarray]] = {ref: {} for ref in self.refs}
         self._scratch: Path | None = None
 
     @cached_property
@@ -89,18 +89,19 @@ class LiveHistory(History):
         return Values(measured.centred, measured.upstream, measured.standard_errors)
 
     def preferences(self, policy: ModelRef, comparisons: Sequence[Comparison]) -> np.ndarray:
-        """(Q,) P(first over second), read from one-letter answers in balanced orders."""
-        items = list(dict.fromkeys(comparison.item for comparison in comparisons))
-        answers = ask(self.engine, policy, items, forms=VOTE_FORMS, mode=self.mode)
-        by_item = dict(zip(items, answers.probabilities, strict=True))
+        """(Q,) P(first over second), read from one-letter answers in balanced orders; humans are asked an item once."""
+        by_item = self._human_answers.get(policy, {})
+        new = [item for item in dict.fromkeys(comparison.item for comparison in comparisons) if item not in by_item]
+        if new:
+            answers = ask(self.engine, policy, new, forms=VOTE_FORMS, mode=self.mode)
+            by_item.update(zip(new, answers.probabilities, strict=True))
         return np.array([first_preferred(comparison, by_item[comparison.item]) for comparison in comparisons])
 
     def human_survey_preferences(self, century: int) -> np.ndarray:
         """(Q,) preferences of the century's model on the survey; asked once."""
-        if century not in self._human_preferences:
+        if not self._human_answers[self.refs[century]]:
             report(f"surveying the humans of {self.labels[century]}", 0, 1)
-            self._human_preferences[century] = self.preferences(self.refs[century], self.survey.comparisons)
-        return self._human_preferences[century]
+        return self.preferences(self.refs[century], self.survey.comparisons)
 
     def respond(self, policy: ModelRef, prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
         """Sampled replies at temperature 1."""

@@ -97,29 +97,40 @@ class _Parts:
 
 
 def _take_apart(labels: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> _Parts | None:
-    """The batch's parts; None if no prompt occurs twice, or rows are without labels, without prompt, or padded on the left."""
+    """The batch's parts; None if no prompt occurs twice, or a row has no label or no prompt."""
     labelled = labels != NO_LABEL
     n_tokens = labels.shape[1]
+    # Rows may begin with padding, as generated ones do. It is cut off: distances between tokens stay what they were.
+    begins = torch.zeros_like(labels[:, 0]) if attention_mask is None else attention_mask.int().argmax(1)
     starts = labelled.int().argmax(1)
-    padded_left = attention_mask is not None and not bool(attention_mask[:, 0].all())
-    if padded_left or not bool((labelled.any(1) & (starts > 0)).all()):
+    prompt_lengths = starts - begins
+    if not bool((labelled.any(1) & (prompt_lengths > 0)).all()):
         return None
-    width = min(n_tokens, -(-int(starts.max()) // WIDTH_STEP) * WIDTH_STEP)
-    rows = input_ids.masked_fill(~inside(starts, n_tokens), OUTSIDE)[:, :width]
+    width = min(n_tokens, -(-int(prompt_lengths.max()) // WIDTH_STEP) * WIDTH_STEP)
+    rows = _cut(input_ids, begins, width).masked_fill(~inside(prompt_lengths, width), OUTSIDE)
     prompts, owners = torch.unique(rows, dim=0, return_inverse=True)
     if len(prompts) == len(rows):
         return None
     rest_lengths = n_tokens - labelled.flip(1).int().argmax(1) - starts
-    places = starts[:, None] + torch.arange(int(rest_lengths.max()), device=labels.device)
-    there = places.clamp(max=n_tokens - 1)
+    n_rest = int(rest_lengths.max())
     return _Parts(
         prompts=prompts.clamp(min=0),
         prompt_lengths=(prompts != OUTSIDE).sum(1),
         owners=owners,
-        rests=input_ids.gather(1, there),
-        rest_labels=labels.gather(1, there).masked_fill(~inside(rest_lengths, places.shape[1]), NO_LABEL),
-        rest_places=places,
+        rests=_cut(input_ids, starts, n_rest),
+        rest_labels=_cut(labels, starts, n_rest).masked_fill(~inside(rest_lengths, n_rest), NO_LABEL),
+        rest_places=_from(starts, n_rest),
     )
+
+
+def _from(begins: torch.Tensor, width: int) -> torch.Tensor:
+    """(B, width) positions that follow each other from where each row begins."""
+    return begins[:, None] + torch.arange(width, device=begins.device)
+
+
+def _cut(rows: torch.Tensor, begins: torch.Tensor, width: int) -> torch.Tensor:
+    """(B, width) pieces of (B, T) rows; behind a row's end its last element is repeated."""
+    return rows.gather(1, _from(begins, width).clamp(max=rows.shape[1] - 1))
 
 
 def _score_after_prompts(parts: _Parts, model: Any, scored_everywhere: Any, labels: torch.Tensor, **kwargs: Any) -> Any:

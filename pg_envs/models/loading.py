@@ -39,19 +39,27 @@ def inference_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
 
 
-def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device) -> Any:
+def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_class: Any = AutoModelForCausalLM, **kwargs: Any) -> Any:
     """Load the base that ``ref`` names, without its adapter.
+
+    Args:
+        ref: The model.
+        dtype: Of the weights.
+        device: Where they go.
+        auto_class: Which ``transformers`` Auto class loads them, i.e. with which head.
+        kwargs: For its ``from_pretrained``.
 
     Raises:
         ModelRefError: If it does not load, with the reason.
     """
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model: Any = auto_class.from_pretrained(
             loadable_name(ref.base),
             revision=ref.revision or "main",
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            **kwargs,
         )
     except (OSError, ValueError) as error:
         raise ModelRefError(f"{ref}: the base does not load: {error}") from error

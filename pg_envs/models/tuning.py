@@ -85,7 +85,19 @@ MakeTrainer = Callable[[Any, Any, Path], Any]
 """Given a PEFT model, a tokenizer and a scratch folder, returns a Hugging Face trainer ready to ``train()``."""
 
 
-def finetune(ref: ModelRef, out: str | Path, make_trainer: MakeTrainer, seed: int, config: TuningConfig, what: str) -> ModelRef:
+LoadTrainable = Callable[[ModelRef, TuningConfig], PeftModel]
+"""Loads the model that a ModelRef names with one trainable adapter called ``default``, its base frozen."""
+
+
+def finetune(
+    ref: ModelRef,
+    out: str | Path,
+    make_trainer: MakeTrainer,
+    seed: int,
+    config: TuningConfig,
+    what: str,
+    load: LoadTrainable | None = None,
+) -> ModelRef:
     """Train a LoRA adapter with any Hugging Face trainer and save it.
 
     The model starts as ``ref``: with an adapter, that adapter is trained on; without one, a new one.
@@ -97,6 +109,7 @@ def finetune(ref: ModelRef, out: str | Path, make_trainer: MakeTrainer, seed: in
         seed: For the new adapter's weights and the trainer; the same seed gives the same adapter.
         config: The LoRA rank and scale of a new adapter.
         what: How the work is called in progress reports.
+        load: What is trained; defaults to ``trainable``, the language model.
 
     Returns:
         ModelRef of the same base with the new adapter.
@@ -112,13 +125,13 @@ def finetune(ref: ModelRef, out: str | Path, make_trainer: MakeTrainer, seed: in
     check_files(ref)
     set_seed(seed)
     tokenizer = load_tokenizer(ref)
-    model = trainable(ref, config)
+    model = (load or trainable)(ref, config)
     scratch = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
         trainer = make_trainer(model, tokenizer, scratch / "trainer")
-        if default_device().type == "cpu":
+        if default_device().type == "cpu" and model.get_base_model().get_output_embeddings() is not None:
             score_labelled_only(model.get_base_model())
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)

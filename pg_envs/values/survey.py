@@ -69,19 +69,16 @@ def cast_votes(probabilities: np.ndarray, rule: VoteRule, rng: np.random.Generat
     return first.view(np.int8) - second.view(np.int8)
 
 
-def to_preference_dataset(
-    survey: Sequence[Comparison], votes: np.ndarray, rng: np.random.Generator, rows_per_vote: int = 1, letters_only: bool = True
-) -> Dataset:
+def to_preference_dataset(survey: Sequence[Comparison], votes: np.ndarray, rng: np.random.Generator, letters_only: bool = True) -> Dataset:
     """Turn votes into preference data for TRL's trainers.
 
-    Each row asks the vote's item in one question form and one order of the options, drawn with ``rng`` (no way twice
-    before every way was taken), so that neither a form nor a place is favoured.
+    Each row asks a vote's item in one question form and one order of the options, drawn with ``rng``: of several votes on
+    a comparison none is put the same way before every way was taken, so that neither a form nor a place is favoured.
 
     Args:
         survey: The comparisons.
-        votes: (Q,) in {-1, 0, 1}; zeros give no rows.
+        votes: (Q,) in {-1, 0, 1}, or (R, Q) for up to R rows a comparison; zeros give no rows.
         rng: Source of forms and orders.
-        rows_per_vote: Rows for every vote that is not zero.
         letters_only: Use only the forms whose answer is a letter or a word, which are short; else all forms.
 
     Returns:
@@ -92,17 +89,19 @@ def to_preference_dataset(
     """
     from datasets import Dataset
 
-    if len(survey) != len(votes):
-        raise ValueError(f"{len(votes)} votes for {len(survey)} comparisons; expected one vote a comparison")
+    votes = np.atleast_2d(votes)
+    if len(survey) != votes.shape[1]:
+        raise ValueError(f"{votes.shape[1]} votes for {len(survey)} comparisons; expected one vote a comparison")
     rows = []
-    for comparison, vote in zip(survey, votes, strict=True):
-        if vote == 0:
+    for comparison, on_it in zip(survey, votes.T, strict=True):
+        cast = on_it[on_it != 0]
+        if not len(cast):
             continue
         item = comparison.item
-        preferred, other = (comparison.first, comparison.second)[:: 1 if vote > 0 else -1]
         forms = [form for form in forms_for(len(item.options)) if form.letters or not letters_only]
         ways = [(form, order) for form in forms for order in form.orders]
-        for way in np.resize(rng.permutation(len(ways)), rows_per_vote):
+        for vote, way in zip(cast, np.resize(rng.permutation(len(ways)), len(cast)), strict=True):
+            preferred, other = (comparison.first, comparison.second)[:: 1 if vote > 0 else -1]
             form, order = ways[way]
             answers = form.answers(item, order)
             rows.append(

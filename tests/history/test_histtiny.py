@@ -99,8 +99,8 @@ def test_learning_carries_over_to_evaluation_items(engine, measurements, tmp_pat
     history = LiveHistory("pair", (refs[0], refs[8]), ("C013", "C021"), Survey(survey), evaluation)
     rng = np.random.default_rng(0)
     votes = cast_votes(history.human_survey_preferences(1), "majority", rng)
-    config = LifelongDPOConfig(rows_per_vote=4)
-    dataset = to_preference_dataset(history.survey.comparisons, votes, rng, config.rows_per_vote)
+    config = LifelongDPOConfig()
+    dataset = to_preference_dataset(history.survey.comparisons, np.tile(votes, (4, 1)), rng)
     learnt = dpo(refs[0], dataset, tmp_path / "learnt", 0, config)
     after = measure(engine, learnt, evaluation.items).centred
     assert distance_closed(measurements[0].centred, after, measurements[8].centred) >= 0.6

@@ -42,7 +42,18 @@ def pairs(prompt_lengths, completion_lengths, width):
     return {name: torch.stack(rows) for name, rows in batch.items()}
 
 
+def samples(prompt_lengths, completion_lengths, width):
+    """TRL's on-policy batch: several answers to a prompt; prompts padded on the left, answers on the right."""
+    batch = pairs(prompt_lengths, completion_lengths, width)
+    longest = max(prompt_lengths)
+    for rows in batch.values():
+        for row in range(len(rows)):
+            rows[row] = rows[row].roll(longest - prompt_lengths[row % len(prompt_lengths)])
+    return batch
+
+
 BATCHES = {
+    "samples with padding on both sides": samples([5, 20], [2, 3, 4, 1], 26),
     **{f"different rows {n}": different_rows(n) for n in [(2, 3), (0, 1), (0, 0), (8, 8)]},
     "pairs with padding": pairs([5, 20], [2, 3, 4, 1], 26),
     "pairs to the end": pairs([20, 19], [2, 1, 2, 3], 22),
@@ -50,8 +61,9 @@ BATCHES = {
 }
 
 
-def test_prompts_that_occur_twice_are_read_once():
-    batch = BATCHES["pairs with padding"]
+@pytest.mark.parametrize("name", ["pairs with padding", "samples with padding on both sides"])
+def test_prompts_that_occur_twice_are_read_once(name):
+    batch = BATCHES[name]
     parts = _take_apart(**batch)
     assert sorted(parts.prompt_lengths.tolist()) == [5, 20]
     assert parts.owners[0] == parts.owners[2] != parts.owners[1] == parts.owners[3]

@@ -46,7 +46,7 @@ def content(row, side):
 def test_rows_prefer_what_the_vote_prefers_in_every_form_and_order(survey):
     rng = np.random.default_rng(0)
     votes = np.array([1, -1, 1, 0, -1, 1, 1, -1])
-    rows = list(to_preference_dataset(survey, votes, rng, rows_per_vote=12))
+    rows = list(to_preference_dataset(survey, np.tile(votes, (12, 1)), rng))
     asked = [(c, v) for c, v in zip(survey, votes, strict=True) if v]
     assert len(rows) == 12 * len(asked)
     for i, row in enumerate(rows):
@@ -60,7 +60,7 @@ def test_rows_prefer_what_the_vote_prefers_in_every_form_and_order(survey):
 
 
 def test_whole_answer_forms_on_request(survey):
-    rows = to_preference_dataset(survey[:1], np.array([1]), np.random.default_rng(0), rows_per_vote=30, letters_only=False)
+    rows = to_preference_dataset(survey[:1], np.ones((30, 1)), np.random.default_rng(0), letters_only=False)
     assert survey[0].texts[0] in {row["chosen"][0]["content"] for row in rows}
 
 

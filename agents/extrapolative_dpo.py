@@ -1,0 +1,35 @@
+"""Extrapolative DPO: in every century, train the policy on what humans are forecast to prefer.
+
+The method is ProgressGym's (arXiv 2406.20087): votes are extrapolated (``agents.forecast.extrapolate``), and what comes out is
+learnt as lifelong DPO learns votes. With one vote a comparison the forecast is the published one, and mostly noise: going on in a
+line for K centuries multiplies the votes' standard error by sqrt((K + 1)^2 + K^2). Several votes a comparison, asked for and
+counted, make a share, which is known better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from agents.base import AgentConfig
+from agents.forecast import ForecastConfig
+from agents.lifelong_dpo import LifelongDPOConfig, dpo
+from agents.training import ForecastingAgent
+from pg_envs.models.ref import ModelRef
+
+
+@dataclass(frozen=True)
+class ExtrapolativeDPOConfig(LifelongDPOConfig, ForecastConfig):
+    """Settings of lifelong DPO and of the forecast."""
+
+
+class ExtrapolativeDPO(ForecastingAgent):
+    """Fine-tunes its policy on forecast votes, century after century."""
+
+    Config: ClassVar[type[AgentConfig]] = ExtrapolativeDPOConfig
+
+    def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
+        """One century's training."""
+        config: Any = self.config
+        return dpo(start, preferences, out, seed, config)

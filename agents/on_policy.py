@@ -1,0 +1,88 @@
+"""On-policy training: the policy answers, a reward judges, RLOO (arXiv 2402.14740) as TRL has it makes good answers likelier.
+
+PPO, which the published framework used, has left TRL; RLOO needs no value network and does as well with short answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agents.reward_models import Reward
+from agents.training import TrainingConfig
+from pg_envs.models.ref import ModelRef
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Reference = Literal["century", "base"]
+REFERENCES: tuple[Reference, ...] = ("century", "base")
+
+
+@dataclass(frozen=True)
+class OnPolicyConfig(TrainingConfig):
+    """What agents that train on-policy can be told."""
+
+    n_samples: int = 4
+    """Answers sampled to a prompt; each is judged against the others' mean. At least 2."""
+    kl: float = 0.05
+    """Price of a nat of divergence from the reference."""
+    reference: Reference = "century"
+    """What the policy is held to: itself at the century's start, or the bare base."""
+    max_answer_tokens: int = 4
+    """Longer answers are cut."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if self.n_samples < 2:
+            raise ValueError(f"n_samples={self.n_samples}: expected at least 2, since an answer is judged against the others")
+        if self.reference not in REFERENCES:
+            raise ValueError(f"reference={self.reference!r}: choose from {', '.join(map(repr, REFERENCES))}")
+
+
+def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int, config: OnPolicyConfig) -> ModelRef:
+    """One on-policy training with LoRA, from ``start`` to a new adapter in ``out``.
+
+    Args:
+        start: The policy.
+        prompts: Conversational ``prompt``s, each a single user turn.
+        reward: Judges replies to prompts.
+        out: Folder for the adapter; must not exist.
+        seed: The same seed gives the same policy.
+        config: Rates and sizes; a step takes ``batch_size`` prompts, ``n_samples`` answers each.
+
+    Raises:
+        TrainingError: If training leaves weights that are not finite.
+    """
+    from trl import RLOOConfig, RLOOTrainer
+
+    from pg_envs.models.tuning import batches_of_similar_length, finetune, trainer_arguments
+
+    tuning = config.tuning()
+    rows = batches_of_similar_length(prompts, config.batch_size, seed)
+
+    def judge(prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
+        return [
+            float(value) for value in reward([turns[-1]["content"] for turns in prompts], [turns[0]["content"] for turns in completions])
+        ]
+
+    def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
+        shared = {**trainer_arguments(tuning, scratch, seed), "per_device_train_batch_size": config.batch_size * config.n_samples}
+        arguments = RLOOConfig(
+            **shared,
+            num_generations=config.n_samples,
+            max_completion_length=config.max_answer_tokens,
+            beta=config.kl,
+            shuffle_dataset=False,
+            # A base that was saved without its cache would read the prompt again for every token.
+            generation_kwargs={"use_cache": True},
+            pad_to_multiple_of=16,
+        )
+        trainer = RLOOTrainer(model=model, reward_funcs=judge, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        if config.reference == "base" and "ref" in model.peft_config:
+            # TRL holds a policy that has an adapter to a copy of it, and to the bare base if there is no such copy.
+            model.delete_adapter("ref")
+        return trainer
+
+    return finetune(start, out, make_trainer, seed, tuning, what="on-policy training")

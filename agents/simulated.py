@@ -1,0 +1,113 @@
+"""Lifelong and extrapolative learning without a language model, on simulated histories: the fast reference.
+
+What the training of a language model makes of votes is here a formula: the policy is the value vector that the votes, or the
+forecast votes, speak for. So what remains of an agent is what it asks and what it forecasts, and hundreds of episodes run in a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from agents.base import Agent, AgentConfig
+from agents.forecast import ForecastConfig, Forecaster
+from agents.votes import collect, mean_vote
+from pg_envs.values.dimensions import N_DIMENSIONS, WORLDVIEWS
+from pg_envs.values.survey import Comparison
+
+
+@dataclass(frozen=True)
+class SimulatedConfig(AgentConfig):
+    """Settings."""
+
+    votes_per_comparison: int = 1
+    """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
+
+
+class SimulatedLifelong(Agent):
+    """Submits the values that this century's votes speak for."""
+
+    Config: ClassVar[type[AgentConfig]] = SimulatedConfig
+
+    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
+        """As ``Agent``.
+
+        Raises:
+            TypeError: If the environment's policies are language models.
+        """
+        super().__init__(env, config, workdir)
+        if not isinstance(self.env.action_space, Box):
+            raise TypeError(
+                f"{type(self).__name__} submits value vectors, and the policies of history {self.env.history_name!r} are language models; "
+                "choose history='simulated' or 'simulated-random', or the agent lifelong-dpo"
+            )
+        self._reading = reading_matrix(self.env.survey)
+
+    def act(self, observation: dict[str, Any]) -> np.ndarray:
+        """The (19,) vector that the votes speak for."""
+        config: Any = self.config
+        votes = mean_vote(collect(self.env, observation, config.votes_per_comparison))
+        self.policy = self.vector(self.expected(observation, votes))
+        return self.policy
+
+    def expected(self, observation: dict[str, Any], votes: np.ndarray) -> np.ndarray:
+        """(Q,) mean votes to go by: this century's."""
+        return votes
+
+    def vector(self, votes: np.ndarray) -> np.ndarray:
+        """(19,) values from (Q,) mean votes; what nobody answered counts as undecided."""
+        return np.clip(self._reading @ np.nan_to_num(np.clip(votes, -1, 1)), -1, 1)
+
+
+@dataclass(frozen=True)
+class SimulatedExtrapolativeConfig(SimulatedConfig, ForecastConfig):
+    """Settings of the lifelong one and of the forecast."""
+
+
+class SimulatedExtrapolative(SimulatedLifelong):
+    """Submits the values that forecast votes speak for."""
+
+    Config: ClassVar[type[AgentConfig]] = SimulatedExtrapolativeConfig
+
+    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
+        """As ``SimulatedLifelong``.
+
+        Raises:
+            ValueError: If ``order`` or ``lookahead`` is not a whole number, 0 or more.
+        """
+        super().__init__(env, config, workdir)
+        settings: Any = self.config
+        self.forecaster = Forecaster(self, settings)
+
+    def recall(self, observation: dict[str, Any]) -> None:
+        """Take the century's votes from the file."""
+        self.forecaster.recall(observation)
+
+    def expected(self, observation: dict[str, Any], votes: np.ndarray) -> np.ndarray:
+        """(Q,) mean votes that are forecast."""
+        return self.forecaster.forecast(observation, votes)
+
+
+def reading_matrix(survey: Sequence[Comparison]) -> np.ndarray:
+    """(19, Q) matrix that reads values from mean votes: what simulated humans with values v vote, it reads as about v.
+
+    Rules and foundations: the least-squares solution of vote = mean of sign * v over the item's rules, with first option upheld as +1.
+    Worldviews: view k's mean vote against the three others, b_k. By Luce's axiom on shares (1 + 3 v) / 4, b_k = 2 v_k to first order
+    where the shares are nearly equal, so v_k = b_k / 2.
+    """
+    asked = np.zeros((len(survey), N_DIMENSIONS))
+    reading = np.zeros((N_DIMENSIONS, len(survey)))
+    for row, comparison in enumerate(survey):
+        if comparison.item.group == "worldview":
+            reading[WORLDVIEWS.start + comparison.first, row] = 0.5
+            reading[WORLDVIEWS.start + comparison.second, row] = -0.5
+        else:
+            for dimension, sign in comparison.item.signs:
+                asked[row, dimension] = sign * (1 - 2 * comparison.first) / len(comparison.item.signs)
+    reading[WORLDVIEWS] /= np.maximum(np.count_nonzero(reading[WORLDVIEWS], axis=1, keepdims=True), 1)
+    return reading + np.linalg.pinv(asked)

@@ -1,0 +1,127 @@
+"""What agents that fine-tune a language model share: a century's votes become rows, rows become a new policy."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from agents.base import Agent, AgentConfig
+from agents.forecast import Forecaster
+from agents.votes import collect, mean_vote, repeat_by_size, share_out
+from pg_envs.models.ref import ModelRef
+from pg_envs.values.survey import to_preference_dataset
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from pg_envs.models.tuning import TuningConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig(AgentConfig):
+    """What agents that fine-tune a language model can be told; rates are for histtiny, 8B models want about a thousandth."""
+
+    independent: bool = False
+    """Restart from the initial policy in every century instead of continuing from the last."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    n_epochs: float = 1.0
+    """Passes over a century's data."""
+    batch_size: int = 8
+    """Examples per step."""
+    votes_per_comparison: int = 1
+    """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
+    rows_per_comparison: int = 1
+    """Training rows for every comparison, each in another form and order; several votes are shared out over them."""
+
+    def tuning(self) -> TuningConfig:
+        """What ``pg_envs.models.tuning`` needs to know of it."""
+        from pg_envs.models.tuning import TuningConfig
+
+        return TuningConfig(self.learning_rate, self.n_epochs, self.batch_size)
+
+
+class TrainingAgent(Agent):
+    """Base of the agents that fine-tune once a century; subclasses implement ``train``.
+
+    Where nobody voted, or training fails, the last good policy is kept and the event noted.
+    """
+
+    Config: ClassVar[type[AgentConfig]] = TrainingConfig
+
+    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
+        """As ``Agent``.
+
+        Raises:
+            TypeError: If the environment's policies are not language models.
+        """
+        super().__init__(env, config, workdir)
+        if not isinstance(self.env.initial_policy, ModelRef):
+            raise TypeError(
+                f"{type(self).__name__} fine-tunes language models, and history {self.env.history_name!r} has none; "
+                "choose history='histtiny', or an agent for simulated histories (simulated-lifelong, no-op, oracle, random)"
+            )
+
+    def act(self, observation: dict[str, Any]) -> Any:
+        """The policy after one century's training."""
+        from pg_envs.models.tuning import TrainingError
+
+        config: Any = self.config
+        rng = self.century_rng(observation)
+        votes = self.votes_to_learn(observation, rng)
+        if not np.any(votes):
+            self.note(observation, "no valid vote; the policy is kept")
+            return self.policy
+        preferences = to_preference_dataset(self.env.survey, votes, rng)
+        start = self.env.initial_policy if config.independent else self.policy
+        out = self.workdir / self.label(observation)
+        try:
+            self.policy = self.train(start, preferences, out, int(rng.integers(2**31)))
+        except TrainingError as error:
+            self.note(observation, f"training failed, the policy is kept: {error}")
+        return self.policy
+
+    def votes_to_learn(self, observation: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+        """(R, Q) votes that become training rows: this century's."""
+        config: Any = self.config
+        votes = collect(self.env, observation, config.votes_per_comparison)
+        return share_out(mean_vote(votes), config.rows_per_comparison, rng)
+
+    @abstractmethod
+    def train(self, start: ModelRef, preferences: Dataset, out: Path, seed: int) -> ModelRef:
+        """Train from ``start`` on TRL's ``prompt``, ``chosen``, ``rejected`` to a new adapter in ``out``."""
+
+
+class ForecastingAgent(TrainingAgent):
+    """Base of the extrapolative agents: they learn what humans are forecast to vote. Their ``Config`` is a ``ForecastConfig`` too."""
+
+    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
+        """As ``TrainingAgent``.
+
+        Raises:
+            ValueError: If ``order`` or ``lookahead`` is not a whole number, 0 or more.
+        """
+        super().__init__(env, config, workdir)
+        settings: Any = self.config
+        self.forecaster = Forecaster(self, settings)
+
+    def recall(self, observation: dict[str, Any]) -> None:
+        """Take the century's votes from the file."""
+        self.forecaster.recall(observation)
+
+    def votes_to_learn(self, observation: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+        """(R, Q) forecast votes.
+
+        Of one vote a comparison, the published rule makes 0 to 5 rows; several votes are a share, which is forecast, cut at
+        -1 and 1, and shared out over ``rows_per_comparison`` rows.
+        """
+        config: Any = self.config
+        votes = collect(self.env, observation, config.votes_per_comparison)
+        forecast = self.forecaster.forecast(observation, mean_vote(votes))
+        if config.votes_per_comparison == 1:
+            return repeat_by_size(forecast)
+        return share_out(forecast, config.rows_per_comparison, rng)

@@ -1,0 +1,67 @@
+"""What an agent may see of an environment: the survey, the spaces, its questions; nothing that is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pg_envs.env import ProgressEnv
+from pg_envs.values.survey import Comparison
+
+
+class AgentView:
+    """An environment as agents see it.
+
+    Rewards, infos, the trace of the episode and the history's humans are not here. This keeps honest agents honest; it is no
+    sandbox against code that sets out to break it.
+
+    Attributes:
+        survey: The comparisons behind an observation's votes.
+        labels: The centuries' labels.
+        history_name: Which history it is.
+        observation_space: As the environment's.
+        action_space: As the environment's; the models that it names as examples are the history's.
+        lookahead: How many centuries ahead the policy will be judged, where that is fixed by the environment
+            (0 in Follow, 1 or more in Predict), else None.
+        query_budget: Questions allowed in a century, or None.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_initial_policy",
+        "_respond",
+        "action_space",
+        "history_name",
+        "labels",
+        "lookahead",
+        "observation_space",
+        "query_budget",
+        "survey",
+    )
+
+    def __init__(self, env: ProgressEnv) -> None:
+        """Look at ``env``, unwrapped."""
+        self.survey: tuple[Comparison, ...] = env.survey
+        self.labels: tuple[str, ...] = env.history.labels
+        self.history_name = env.history.name
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.lookahead, self.query_budget = env.judged_ahead, env.query_budget
+        # Functions, so that the environment itself is no attribute.
+        self._ask: Callable[[Sequence[Comparison]], np.ndarray] = lambda comparisons: env.ask(comparisons)
+        self._respond: Callable[[Sequence[str]], list[str]] = lambda prompts: env.respond(prompts)
+        self._initial_policy: Callable[[], Any] = lambda: env.initial_policy
+
+    @property
+    def initial_policy(self) -> Any:
+        """What the policy starts as; a random history draws it anew at every reset."""
+        return self._initial_policy()
+
+    def ask(self, comparisons: Sequence[Comparison]) -> np.ndarray:
+        """Let this century's humans vote; see ``ProgressEnv.ask``."""
+        return self._ask(comparisons)
+
+    def respond(self, prompts: Sequence[str]) -> list[str]:
+        """Let this century's humans reply; see ``ProgressEnv.respond``."""
+        return self._respond(prompts)

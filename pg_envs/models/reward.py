@@ -1,0 +1,110 @@
+"""Reward models: a base with a score head and a LoRA adapter, trained on preference pairs (Bradley and Terry 1952)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForSequenceClassification
+
+from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
+from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.models.tuning import ADAPTER_NAME, TuningConfig, batches_of_similar_length, finetune, trl_arguments
+from pg_envs.progress import report
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+BATCH_TOKENS = 2048
+
+
+def train_reward_model(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int, config: TuningConfig) -> ModelRef:
+    """Train a reward model with TRL's ``RewardTrainer``: loss -log sigmoid(r(chosen) - r(rejected)).
+
+    Args:
+        ref: Its base carries the new adapter and score head; an adapter that ``ref`` has is not used.
+        dataset: TRL's conversational ``prompt``, ``chosen``, ``rejected``; a ``margin`` column is taken off the difference.
+        out: Folder for the adapter; must not exist.
+        seed: The same seed gives the same reward model.
+        config: Rates and sizes.
+
+    Returns:
+        ModelRef whose adapter is the reward model's; load it with ``RewardModel``.
+
+    Raises:
+        FileExistsError: If ``out`` exists.
+        TrainingError: If training leaves weights that are not finite.
+    """
+    from trl import RewardConfig, RewardTrainer
+
+    rows = batches_of_similar_length(dataset, config.batch_size, seed)
+
+    def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
+        arguments = RewardConfig(**trl_arguments(config, scratch, seed))
+        return RewardTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+
+    return finetune(ref.with_adapter(None), out, make_trainer, seed, config, what="reward model", load=_trainable_scorer)
+
+
+def _load_scorer(ref: ModelRef, dtype: torch.dtype) -> Any:
+    return load_base(ref, dtype, default_device(), AutoModelForSequenceClassification, num_labels=1)
+
+
+def _trainable_scorer(ref: ModelRef, config: TuningConfig) -> PeftModel:
+    scorer = _load_scorer(ref, torch.float32 if default_device().type == "cpu" else torch.bfloat16)
+    # For this task type PEFT trains, and saves, the score head besides the adapter.
+    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="SEQ_CLS")
+    return get_peft_model(scorer, lora, adapter_name=ADAPTER_NAME)
+
+
+class RewardModel:
+    """Scores replies to prompts; several reward models of one base share it, one adapter each."""
+
+    def __init__(self, refs: Sequence[ModelRef]) -> None:
+        """Load reward models.
+
+        Args:
+            refs: As ``train_reward_model`` gives them, all on one base.
+
+        Raises:
+            ValueError: If there is none, or their bases differ.
+            ModelRefError: If one does not load.
+        """
+        if not refs or len({(ref.base, ref.revision) for ref in refs}) != 1:
+            raise ValueError(f"reward models of one base are needed; got {[str(ref) for ref in refs]}")
+        self.device = default_device()
+        self._tokenizer = load_tokenizer(refs[0])
+        self._names = [f"reward{number}" for number in range(len(refs))]
+        scorer = _load_scorer(refs[0], inference_dtype(self.device))
+        scorer.config.pad_token_id = self._tokenizer.pad_token_id
+        paths = [loadable_name(ref.adapter or "") for ref in refs]
+        self._model: Any = PeftModel.from_pretrained(scorer, paths[0], adapter_name=self._names[0])
+        for name, path in zip(self._names[1:], paths[1:], strict=True):
+            self._model.load_adapter(path, adapter_name=name)
+        self._model.eval()
+
+    def score(self, prompts: Sequence[str], replies: Sequence[str]) -> np.ndarray:
+        """(B, K) float64 scores of replies to prompts by each of the K reward models; only differences mean something."""
+        turns = [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+            for prompt, reply in zip(prompts, replies, strict=True)
+        ]
+        texts = self._tokenizer.apply_chat_template(turns, tokenize=False)
+        rows = self._tokenizer(texts, add_special_tokens=False).input_ids
+        scores = np.empty((len(rows), len(self._names)))
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        size = max(1, BATCH_TOKENS // max(map(len, rows), default=1))
+        for k, name in enumerate(self._names):
+            self._model.set_adapter(name, inference_mode=True)
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
+                padded = self._tokenizer.pad({"input_ids": [rows[i] for i in batch]}, padding_side="right", return_tensors="pt")
+                with torch.inference_mode():
+                    logits = self._model(**padded.to(self.device)).logits
+                scores[batch, k] = logits[:, 0].float().cpu().numpy()
+                report("scoring", start + len(batch), len(order))
+        return scores

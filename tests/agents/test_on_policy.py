@@ -1,0 +1,76 @@
+"""On-policy training makes rewarded answers likelier, held to the reference that was asked for."""
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from agents.on_policy import OnPolicyConfig, rloo
+from pg_envs.models.checks import fingerprint
+from pg_envs.models.ref import ModelRef
+from pg_envs.models.transformers_engine import TransformersEngine
+from pg_envs.models.tuning import TuningConfig, sft
+
+PROMPTS = [f"Do you help the {who}? Answer yes or no." for who in ("farmer", "weaver", "child", "stranger")]
+
+
+@pytest.fixture(scope="module")
+def start(random_base, tmp_path_factory):
+    """A random model that has learnt to answer A or B."""
+    rows = [
+        {"prompt": [{"role": "user", "content": prompt}], "completion": [{"role": "assistant", "content": letter}]}
+        for prompt in PROMPTS
+        for letter in "AB"
+    ]
+    out = tmp_path_factory.mktemp("start") / "adapter"
+    config = TuningConfig(learning_rate=3e-2, n_epochs=12, batch_size=8)
+    return sft(ModelRef(str(random_base)), Dataset.from_list(rows), out, config=config)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return Dataset.from_list([{"prompt": [{"role": "user", "content": prompt}]} for prompt in PROMPTS * 6])
+
+
+def likes_a(prompts, replies):
+    assert set(prompts) <= set(PROMPTS)
+    return np.array([float(reply.startswith("A")) for reply in replies])
+
+
+def p_a(ref):
+    scored = TransformersEngine().choice_logprobs(ref, PROMPTS, [("A", "B")] * len(PROMPTS))
+    return np.mean([1 / (1 + np.exp(s.total[1] - s.total[0])) for s in scored])
+
+
+CONFIG = OnPolicyConfig(learning_rate=1e-2, batch_size=4, n_samples=6, kl=0.0)
+
+
+def test_rewarded_answers_become_likelier(start, prompts, tmp_path):
+    learnt = rloo(start, prompts, likes_a, tmp_path / "out", 0, CONFIG)
+    assert p_a(learnt) > p_a(start) + 0.2
+
+
+def test_a_price_on_divergence_holds_it_back(start, prompts, tmp_path):
+    free = rloo(start, prompts, likes_a, tmp_path / "free", 0, CONFIG)
+    held = rloo(start, prompts, likes_a, tmp_path / "held", 0, OnPolicyConfig(**{**vars(CONFIG), "kl": 5.0}))
+    assert abs(p_a(held) - p_a(start)) < abs(p_a(free) - p_a(start))
+
+
+def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path):
+    held = {
+        reference: rloo(
+            start, prompts, likes_a, tmp_path / reference, 0, OnPolicyConfig(**{**vars(CONFIG), "kl": 1.0, "reference": reference})
+        )
+        for reference in ("century", "base")
+    }
+    assert fingerprint(held["century"]) != fingerprint(held["base"])
+
+
+def test_the_same_seed_gives_the_same_policy(start, prompts, tmp_path):
+    once, again = (rloo(start, prompts, likes_a, tmp_path / name, 3, CONFIG) for name in ("once", "again"))
+    assert fingerprint(once) == fingerprint(again)
+
+
+@pytest.mark.parametrize(("setting", "says"), [({"n_samples": 1}, "n_samples=1"), ({"reference": "moon"}, "reference='moon'")])
+def test_settings_that_cannot_be_run(setting, says):
+    with pytest.raises(ValueError, match=says):
+        OnPolicyConfig(**setting)

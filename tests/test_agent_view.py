@@ -1,0 +1,61 @@
+"""Agents see observations and what they ask, never what is evaluated."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import pg_envs.benchmark
+from agents.base import Agent
+from agents.baselines import NoOp, Oracle
+from pg_envs.agent_view import AgentView
+from pg_envs.benchmark import run_and_save
+from pg_envs.cli import Run
+
+SECRETS = ("trace", "history", "evaluation", "step", "unwrapped", "episode_score", "np_random", "proxy", "_century")
+
+
+class Snoop(Agent):
+    """Looks for the evaluation wherever it can reach by attributes, and leaves what it found in its events."""
+
+    def act(self, observation):
+        """Keeps the policy, having looked around."""
+        found = [name for name in SECRETS if hasattr(self.env, name)]
+        for name in dir(self.env):
+            value = getattr(self.env, name, None)
+            # An array has a method ``trace``, a space a generator of its own.
+            if not name.startswith("__") and not isinstance(value, (np.ndarray, gym.Space)):
+                found += [f"{name}.{secret}" for secret in SECRETS if hasattr(value, secret)]
+        assert set(observation) == {"century", "votes"}
+        self.note(observation, ", ".join(found))
+        return self.policy
+
+
+def test_an_agent_that_looks_for_the_evaluation_cannot_find_it(tmp_path, monkeypatch):
+    handed_over = []
+    monkeypatch.setattr(pg_envs.benchmark, "find_agent", lambda name: {"snoop": Snoop, "no-op": NoOp, "oracle": Oracle}[name])
+    monkeypatch.setattr(Snoop, "__init__", lambda self, env, *rest: (handed_over.append(env), Agent.__init__(self, env, *rest))[1])
+    assert run_and_save(Run(agent="snoop", history="simulated", out=tmp_path, name="run"))
+    assert isinstance(handed_over[0], AgentView)
+    agent = Snoop(gym.make("ProgressGym/Follow-v0", history="simulated"))
+    agent.act({"century": 1, "votes": np.zeros(1)})
+    assert [event["event"] for event in agent.events] == [""]
+
+
+def test_the_view_asks_and_is_counted():
+    env = gym.make("ProgressGym/Coevolve-v0", history="simulated")
+    view = AgentView(env.unwrapped)
+    assert view.lookahead is None
+    env.reset(seed=0)
+    assert set(np.unique(view.ask(view.survey[:50]))) <= {-1, 1}
+    assert env.step(view.initial_policy)[4]["n_queries"] == 50
+    with pytest.raises(TypeError, match="no language model"):
+        view.respond(["Who are you?"])
+
+
+def test_a_random_history_gives_the_view_its_new_first_humans():
+    env = gym.make("ProgressGym/Follow-v0", history="simulated-random")
+    view = AgentView(env.unwrapped)
+    env.reset(seed=1)
+    first = view.initial_policy
+    env.reset(seed=2)
+    assert not np.array_equal(first, view.initial_policy)
