@@ -47,7 +47,8 @@ def extrapolate(votes: Sequence[np.ndarray], order: int, lookahead: int) -> np.n
     series = [np.asarray(vote, np.float64) for vote in votes]
     for _ in range(lookahead):
         used = usable_order(order, len(series))
-        series.append(sum((-1.0) ** (used - i) * comb(used + 1, i) * series[len(series) - 1 - used + i] for i in range(used + 1)))
+        weights = [(-1.0) ** (used - i) * comb(used + 1, i) for i in range(used + 1)]
+        series.append(np.tensordot(weights, series[-1 - used :], axes=1))
     return series[-1].copy()
 
 

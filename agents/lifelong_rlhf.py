@@ -23,6 +23,10 @@ class LifelongRLHFConfig(OnPolicyConfig):
 
     reward_model: RewardKind = "implicit"
     """``implicit`` or ``score``, see ``agents.reward_models``."""
+    learning_rate: float = 4e-3
+    """Peak learning rate of AdamW, on-policy."""
+    batch_size: int = 8
+    """Prompts per step."""
     reward_learning_rate: float = 2e-3
     """Peak learning rate of the reward model."""
     reward_epochs: float = 1.0

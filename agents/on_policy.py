@@ -24,7 +24,7 @@ REFERENCES: tuple[Reference, ...] = ("century", "base")
 class OnPolicyConfig(TrainingConfig):
     """What agents that train on-policy can be told."""
 
-    n_samples: int = 4
+    n_samples: int = 2
     """Answers sampled to a prompt; each is judged against the others' mean. At least 2."""
     kl: float = 0.05
     """Price of a nat of divergence from the reference."""
@@ -62,7 +62,7 @@ def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int
     tuning = config.tuning()
     rows = batches_of_similar_length(prompts, config.batch_size, seed)
 
-    def judge(prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
+    def judge(prompts: list[Any], completions: list[Any], **_: Any) -> list[float | None]:
         return [
             float(value) for value in reward([turns[-1]["content"] for turns in prompts], [turns[0]["content"] for turns in completions])
         ]

@@ -131,8 +131,9 @@ def finetune(
     scratch.mkdir(parents=True)
     try:
         trainer = make_trainer(model, tokenizer, scratch / "trainer")
-        if default_device().type == "cpu" and model.get_base_model().get_output_embeddings() is not None:
-            score_labelled_only(model.get_base_model())
+        inner: Any = model.get_base_model()
+        if default_device().type == "cpu" and inner.get_output_embeddings() is not None:
+            score_labelled_only(inner)
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Reporting(what))

@@ -28,7 +28,7 @@ def start(random_base, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prompts():
-    return Dataset.from_list([{"prompt": [{"role": "user", "content": prompt}]} for prompt in PROMPTS * 6])
+    return Dataset.from_list([{"prompt": [{"role": "user", "content": prompt}]} for prompt in PROMPTS * 20])
 
 
 def likes_a(prompts, replies):
@@ -41,7 +41,7 @@ def p_a(ref):
     return np.mean([1 / (1 + np.exp(s.total[1] - s.total[0])) for s in scored])
 
 
-CONFIG = OnPolicyConfig(learning_rate=1e-2, batch_size=4, n_samples=6, kl=0.0)
+CONFIG = OnPolicyConfig(learning_rate=3e-2, batch_size=8, n_samples=6, kl=0.0)
 
 
 def test_rewarded_answers_become_likelier(start, prompts, tmp_path):
