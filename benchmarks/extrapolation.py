@@ -84,6 +84,12 @@ def main() -> None:
     figure.suptitle("Predict without a language model: mean and 95% interval over seeds")
     axes[0, 0].legend()
     figure.savefig(arguments.docs / "extrapolation.png", dpi=110)
+    lines += [
+        "",
+        "A forecast multiplies the noise of the votes it is made of (by sqrt((K + 1)^2 + K^2) for a line, K centuries ahead), so it "
+        "pays only where votes",
+        "are many, the sooner the further ahead. With a single vote, cut at -1 and 1, a line says what the last vote says.",
+    ]
     lines += ["", "![scores by votes a comparison](extrapolation.png)"]
     (arguments.docs / "extrapolation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -136,7 +136,7 @@ def finetune(
             score_labelled_only(inner)
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Reporting(what))
+        trainer.add_callback(_Watching(what, ref))
         trainer.train()
         _save_adapter(trainer.accelerator.unwrap_model(trainer.model), ref, scratch / "adapter")
         (scratch / "adapter").rename(out)
@@ -196,9 +196,6 @@ def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config:
 
 
 def _save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
-            raise TrainingError(f"training from {ref} left weights that are not finite in {name}; try a lower learning rate")
     # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
     model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
     # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.
@@ -206,11 +203,18 @@ def _save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
 
 
-class _Reporting(TrainerCallback):
-    """Turns trainer steps into progress reports."""
+class _Watching(TrainerCallback):
+    """Turns trainer steps into progress reports, and ends a training whose weights are lost."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, ref: ModelRef) -> None:
+        self.what, self.ref = what, ref
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         report(self.what, state.global_step, state.max_steps)
+        # At once: a policy without finite weights cannot go on to sample answers.
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+                raise TrainingError(
+                    f"{self.what} from {self.ref} left weights that are not finite in {name} after step {state.global_step} of "
+                    f"{state.max_steps}; try a lower learning rate"
+                )

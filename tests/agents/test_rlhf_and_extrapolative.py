@@ -1,0 +1,122 @@
+"""Reward models of votes, and the agents that train on them or on forecasts."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from datasets import Dataset
+
+import agents.extrapolative_dpo
+from agents.extrapolative_dpo import ExtrapolativeDPO, ExtrapolativeDPOConfig
+from agents.extrapolative_rlhf import ExtrapolativeRLHF, ExtrapolativeRLHFConfig
+from agents.lifelong_rlhf import LifelongRLHF, LifelongRLHFConfig
+from agents.reward_models import remembering, reward_model
+from pg_envs.models.checks import fingerprint
+from pg_envs.models.ref import ModelRef
+
+PROMPTS = [f"Do you help the {who}?" for who in ("farmer", "weaver", "child", "stranger")]
+
+
+@pytest.fixture(scope="module")
+def preferences():
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": prompt}],
+                "chosen": [{"role": "assistant", "content": "A"}],
+                "rejected": [{"role": "assistant", "content": "B"}],
+            }
+            for prompt in PROMPTS * 2
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["implicit", "score"])
+def test_chosen_answers_are_rewarded_and_nothing_is_left_behind(random_base, preferences, kind, tmp_path):
+    config = LifelongRLHFConfig(reward_model=kind, reward_learning_rate=3e-2, reward_epochs=4.0)
+    with reward_model(ModelRef(str(random_base)), preferences, tmp_path / "reward", 0, config) as reward:
+        assert (reward(PROMPTS, ["A"] * 4) > reward(PROMPTS, ["B"] * 4)).all()
+        assert np.isfinite(reward(PROMPTS[:1], [""])).all()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pair_is_judged_once():
+    judged = []
+
+    def count(prompts, replies):
+        judged.extend(zip(prompts, replies, strict=True))
+        return np.arange(len(prompts), dtype=float)
+
+    reward = remembering(count)
+    assert reward(["p", "q", "p"], ["A", "A", "A"]).tolist() == [0.0, 1.0, 0.0]
+    assert reward(["q"], ["A"]).tolist() == [1.0]
+    assert judged == [("p", "A"), ("q", "A")]
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(ValueError, match="reward_model='oracle': choose from 'implicit', 'score'"):
+        LifelongRLHFConfig(reward_model="oracle")
+
+
+@pytest.fixture(scope="module")
+def env(small_questionnaire):
+    env = gym.make("ProgressGym/Predict-v0", centuries=("C018", "C021"), questionnaire=small_questionnaire)
+    yield env
+    env.close()
+
+
+def test_rlhf_leaves_a_policy_and_no_reward_model(env, tmp_path):
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    agent = LifelongRLHF(env, LifelongRLHFConfig(), tmp_path)
+    policy = agent.act(few)
+    assert env.action_space.contains(policy)
+    assert fingerprint(policy) != fingerprint(env.unwrapped.initial_policy)
+    assert [path.name for path in tmp_path.iterdir()] == ["C019"]
+
+
+@pytest.mark.parametrize("which", ["reward_learning_rate", "learning_rate"])
+def test_a_failed_training_keeps_the_policy(env, which, tmp_path):
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    agent = LifelongRLHF(env, LifelongRLHFConfig(**{which: float("inf")}), tmp_path)
+    assert agent.act(few) == env.unwrapped.initial_policy
+    assert "training failed" in agent.events[0]["event"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def trained_on(monkeypatch):
+    """Datasets that training would have got."""
+    datasets = []
+    monkeypatch.setattr(
+        agents.extrapolative_dpo, "dpo", lambda start, dataset, out, *rest: datasets.append(dataset) or start.with_adapter(out)
+    )
+    return datasets
+
+
+def test_single_votes_are_forecast_by_the_published_rule(env, tmp_path, monkeypatch):
+    datasets = trained_on(monkeypatch)
+    agent = ExtrapolativeDPO(env, ExtrapolativeDPOConfig(), tmp_path)
+    votes = np.ones(len(env.unwrapped.survey), np.int8)
+    agent.act({"century": 1, "votes": -votes})
+    agent.act({"century": 2, "votes": votes})
+    assert [len(dataset) for dataset in datasets] == [len(votes), 3 * len(votes)]
+    assert agent.events == [{"century": "C019", "event": "votes of 1 centuries allow a forecast of order 0, not 1"}]
+
+
+def test_many_votes_are_forecast_as_shares(env, tmp_path, monkeypatch):
+    datasets = trained_on(monkeypatch)
+    observation, _ = env.reset(seed=0)
+    agent = ExtrapolativeDPO(env, ExtrapolativeDPOConfig(votes_per_comparison=3, rows_per_comparison=2), tmp_path)
+    agent.act(observation)
+    assert len(datasets[0]) == 2 * len(env.unwrapped.survey)
+    assert env.step(agent.policy.with_adapter(env.unwrapped.initial_policy.adapter))[4]["n_queries"] == 2 * len(env.unwrapped.survey)
+
+
+def test_extrapolative_rlhf_forecasts_too(env, tmp_path, monkeypatch):
+    datasets = []
+    monkeypatch.setattr("agents.extrapolative_rlhf.rlhf", lambda start, dataset, *rest: datasets.append(dataset) or start)
+    agent = ExtrapolativeRLHF(env, ExtrapolativeRLHFConfig(), tmp_path)
+    votes = np.ones(len(env.unwrapped.survey), np.int8)
+    agent.act({"century": 1, "votes": -votes})
+    agent.act({"century": 2, "votes": votes})
+    assert len(datasets[1]) == 3 * len(votes)
