@@ -33,8 +33,8 @@ def find_agent(name: str) -> Any:
             agent_class = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
             raise AgentError(f"no agent {name!r}: {error}") from error
-        if not (hasattr(agent_class, "Config") and hasattr(agent_class, "act")):
-            raise AgentError(f"{name!r} is no agent: expected a class with Config and act(), as agents.base.Agent")
+        if not all(hasattr(agent_class, part) for part in ("Config", "act", "recall")):
+            raise AgentError(f"{name!r} is no agent: expected a class with Config, act() and recall(), as agents.base.Agent")
         return agent_class
     raise AgentError(f"unknown agent {name!r}; choose from {', '.join(agent_names())}, or give your own as module:Class")
 

@@ -32,3 +32,9 @@ def test_the_readme_has_the_custom_loop_in_at_most_twenty_lines():
 def test_sb3_on_simulated(tmp_path):
     pytest.importorskip("stable_baselines3")
     assert "after 512 steps" in run("sb3_simulated.py", "512", cwd=tmp_path).stdout
+
+
+def test_forecast_on_simulated(tmp_path):
+    scores = [float(score) for score in re.findall(r"mean score (\d\.\d+)", run("simulated_forecast.py", cwd=tmp_path).stdout)]
+    assert len(scores) == 2
+    assert scores[1] > scores[0]

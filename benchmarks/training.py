@@ -1,0 +1,85 @@
+"""Training overhead: ``python benchmarks/training.py`` writes ``docs/training.json`` and prints a table.
+
+Our DPO and on-policy steps against the bare TRL trainer on the same rows, model and settings, in turns within one run, because
+machines are noisy. The bare trainer gets the same PEFT model and arguments; it lacks what ``pg_envs.models.tuning.finetune`` adds.
+Reported is pairs (or prompts) a second of the whole call, loading included, and the ratio within a turn: median, lowest, highest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from transformers import set_seed
+
+import pg_envs  # noqa: F401 - registers the environments
+from agents.lifelong_dpo import LifelongDPOConfig, dpo
+from agents.lifelong_rlhf import LifelongRLHFConfig
+from agents.on_policy import rloo
+from pg_envs.display import quieten_libraries
+from pg_envs.models import tuning
+from pg_envs.values.survey import to_preference_dataset
+
+
+def finetune_bare(ref: Any, out: Any, make_trainer: Any, seed: int, config: Any, what: str, load: Any = None) -> Any:
+    """What ``finetune`` does without its additions: TRL's trainer as it comes."""
+    set_seed(seed)
+    trainer = make_trainer(tuning.trainable(ref, config), tuning.load_tokenizer(ref), Path(out).with_suffix(".scratch"))
+    trainer.train()
+    return ref
+
+
+def favour_short(prompts: Any, replies: Any) -> np.ndarray:
+    """A reward that costs nothing, so that training alone is timed."""
+    return -np.array([len(reply) for reply in replies], float)
+
+
+def main() -> None:
+    """Time both in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--out", type=Path, default=Path("docs/training.json"))
+    arguments = parser.parse_args()
+    quieten_libraries()
+    env: Any = gym.make("ProgressGym/Follow-v0").unwrapped
+    rng = np.random.default_rng(0)
+    votes = rng.choice([-1, 1], len(env.survey))
+    rows = to_preference_dataset(env.survey, votes, rng).shuffle(seed=0).select(range(arguments.rows))
+    prompts = rows.remove_columns(["chosen", "rejected"])
+    policy = env.initial_policy
+    steps = {
+        "dpo": lambda out: dpo(policy, rows, out, 0, LifelongDPOConfig()),
+        "rloo": lambda out: rloo(policy, prompts, favour_short, out, 0, LifelongRLHFConfig()),
+    }
+    ours, report = tuning.finetune, {"rows": arguments.rows, "turns": arguments.turns}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, step in steps.items():
+            rates: dict[str, list[float]] = {"bare": [], "ours": []}
+            # The first turn of each warms up and is left out.
+            for turn in range(arguments.turns + 1):
+                for which, finetune in (("bare", finetune_bare), ("ours", ours)):
+                    # Agents look ``finetune`` up when they are called.
+                    tuning.finetune = finetune
+                    started = time.perf_counter()
+                    step(Path(folder) / f"{name}-{which}-{turn}")
+                    if turn:
+                        rates[which].append(arguments.rows / (time.perf_counter() - started))
+            tuning.finetune = ours
+            ratios = [a / b for a, b in zip(rates["ours"], rates["bare"], strict=True)]
+            report[name] = {f"{which}_per_second": statistics.median(values) for which, values in rates.items()} | {
+                "ours_over_bare": {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+            }
+            print(name, json.dumps(report[name]), flush=True)
+    arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
