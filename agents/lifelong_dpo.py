@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agents.base import AgentConfig
-from agents.training import TrainingAgent, TrainingConfig
+from agents.reference import ReferenceConfig, hold_to
+from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
 
 
 @dataclass(frozen=True)
-class LifelongDPOConfig(TrainingConfig):
+class LifelongDPOConfig(ReferenceConfig):
     """Settings."""
 
     learning_rate: float = 2e-3
@@ -24,7 +25,7 @@ class LifelongDPOConfig(TrainingConfig):
     batch_size: int = 4
     """Examples per step: of the same votes, small batches learn more."""
     beta: float = 1.0
-    """Strength of the pull towards the reference, which is the policy at the century's start. At 0.1 the loss is almost linear
+    """Strength of the pull towards the reference. At 0.1 the loss is almost linear
     within one century's changes: what all dimensions have in common never has enough, and they move together."""
 
 
@@ -40,7 +41,7 @@ class LifelongDPO(TrainingAgent):
 
 
 def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPOConfig) -> ModelRef:
-    """One DPO training with LoRA, from ``start`` to a new adapter in ``out``; the reference is ``start``."""
+    """One DPO training with LoRA, from ``start`` to a new adapter in ``out``."""
     from trl import DPOConfig, DPOTrainer
 
     from pg_envs.models.tuning import batches_of_similar_length, finetune, trl_arguments
@@ -50,6 +51,8 @@ def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPO
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         arguments = DPOConfig(beta=config.beta, **trl_arguments(tuning, scratch, seed))
-        return DPOTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        trainer = DPOTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        hold_to(config.reference, model)
+        return trainer
 
     return finetune(start, out, make_trainer, seed, tuning, what="direct preference optimisation")

@@ -7,38 +7,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from agents.reference import ReferenceConfig, hold_to
 from agents.reward_models import Reward
-from agents.training import TrainingConfig
 from pg_envs.models.ref import ModelRef
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Reference = Literal["century", "base"]
-REFERENCES: tuple[Reference, ...] = ("century", "base")
-
 
 @dataclass(frozen=True)
-class OnPolicyConfig(TrainingConfig):
+class OnPolicyConfig(ReferenceConfig):
     """What agents that train on-policy can be told."""
 
     n_samples: int = 2
     """Answers sampled to a prompt; each is judged against the others' mean. At least 2."""
     kl: float = 0.05
     """Price of a nat of divergence from the reference."""
-    reference: Reference = "century"
-    """What the policy is held to: itself at the century's start, or the bare base."""
     max_answer_tokens: int = 4
     """Longer answers are cut."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
+        super().__post_init__()
         if self.n_samples < 2:
             raise ValueError(f"n_samples={self.n_samples}: expected at least 2, since an answer is judged against the others")
-        if self.reference not in REFERENCES:
-            raise ValueError(f"reference={self.reference!r}: choose from {', '.join(map(repr, REFERENCES))}")
 
 
 def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int, config: OnPolicyConfig) -> ModelRef:
@@ -80,9 +74,7 @@ def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int
             pad_to_multiple_of=16,
         )
         trainer = RLOOTrainer(model=model, reward_funcs=judge, args=arguments, train_dataset=rows, processing_class=tokenizer)
-        if config.reference == "base" and "ref" in model.peft_config:
-            # TRL holds a policy that has an adapter to a copy of it, and to the bare base if there is no such copy.
-            model.delete_adapter("ref")
+        hold_to(config.reference, model)
         return trainer
 
     return finetune(start, out, make_trainer, seed, tuning, what="on-policy training")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, rloo
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef
@@ -63,6 +64,26 @@ def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path):
         for reference in ("century", "base")
     }
     assert fingerprint(held["century"]) != fingerprint(held["base"])
+
+
+def test_dpo_is_held_to_the_reference_asked_for(start, tmp_path):
+    rows = Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": prompt}],
+                "chosen": [{"role": "assistant", "content": "A"}],
+                "rejected": [{"role": "assistant", "content": "B"}],
+            }
+            for prompt in PROMPTS
+        ]
+    )
+    learnt = {}
+    for reference in ("century", "base"):
+        config = LifelongDPOConfig(learning_rate=1e-3, batch_size=4, n_epochs=2.0, reference=reference)
+        learnt[reference] = dpo(start, rows, tmp_path / reference, 0, config)
+        assert p_a(learnt[reference]) > p_a(start)
+    # The pull is weaker the further the start is from the reference in the right direction, so the steps differ.
+    assert fingerprint(learnt["century"]) != fingerprint(learnt["base"])
 
 
 def test_the_same_seed_gives_the_same_policy(start, prompts, tmp_path):
