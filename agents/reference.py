@@ -20,6 +20,7 @@ class ReferenceConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
+        super().__post_init__()
         if self.reference not in REFERENCES:
             raise ValueError(f"reference={self.reference!r}: choose from {', '.join(map(repr, REFERENCES))}")
 

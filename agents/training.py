@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -13,12 +13,17 @@ from agents.base import Agent, AgentConfig
 from agents.forecast import Forecaster
 from agents.votes import collect, mean_vote, repeat_by_size, share_out
 from pg_envs.models.ref import ModelRef
+from pg_envs.runner import AgentStopped
 from pg_envs.values.survey import to_preference_dataset
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from pg_envs.models.tuning import TuningConfig
+
+
+OnFailure = Literal["keep", "stop"]
+ON_FAILURE: tuple[OnFailure, ...] = ("keep", "stop")
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,15 @@ class TrainingConfig(AgentConfig):
     """Examples per step."""
     votes_per_comparison: int = 1
     """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
+    on_failure: OnFailure = "keep"
+    """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run."""
     rows_per_comparison: int = 1
     """Training rows for every comparison, each in another form and order; several votes are shared out over them."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist."""
+        if self.on_failure not in ON_FAILURE:
+            raise ValueError(f"on_failure={self.on_failure!r}: choose from {', '.join(map(repr, ON_FAILURE))}")
 
     def tuning(self) -> TuningConfig:
         """What ``pg_envs.models.tuning`` needs to know of it."""
@@ -67,7 +79,11 @@ class TrainingAgent(Agent):
             )
 
     def act(self, observation: dict[str, Any]) -> Any:
-        """The policy after one century's training."""
+        """The policy after one century's training.
+
+        Raises:
+            AgentStopped: If training failed and ``on_failure`` says ``stop``.
+        """
         from pg_envs.models.tuning import TrainingError
 
         config: Any = self.config
@@ -83,6 +99,8 @@ class TrainingAgent(Agent):
             self.policy = self.train(start, preferences, out, int(rng.integers(2**31)))
         except TrainingError as error:
             self.note(observation, f"training failed, the policy is kept: {error}")
+            if config.on_failure == "stop":
+                raise AgentStopped(f"{self.label(observation)}: {error}") from error
         return self.policy
 
     def votes_to_learn(self, observation: dict[str, Any], rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
 from pg_envs.results import make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
-from pg_envs.runner import run_episode
+from pg_envs.runner import AgentStopped, run_episode
 
 if TYPE_CHECKING:
     from pg_envs.cli import Run
@@ -69,6 +69,13 @@ def run_and_save(options: Run) -> bool:
             display.stop()
             _say_what_is_kept(folder, max(len(records), len(done.policies)))
             return False
+        except AgentStopped:
+            display.stop()
+            # Once more, since the events have one that came after the last century that was finished.
+            if records:
+                write_json(folder / "result.json", make_result(env.unwrapped, config, records, agent.events))
+            _say_what_is_kept(folder, max(len(records), len(done.policies)))
+            raise
     result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])
     result = plain(result)
     write_json(folder / "result.json", result)

@@ -17,6 +17,7 @@ import pg_envs
 from pg_envs.history.registry import HISTORIES
 from pg_envs.plugins import agent_names
 
+EXIT_AGENT_STOPPED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -29,7 +30,8 @@ def _help(text: str) -> Any:
 class Run:
     """Run an agent through one episode, and leave result.json, trajectory.png and config.json in a folder.
 
-    Exit codes: 0 finished, 1 something broke, 2 the input is at fault, 130 stopped with Ctrl-C (what was finished is kept).
+    Exit codes: 0 finished, 1 something broke or the agent stopped, 2 the input is at fault, 130 stopped with Ctrl-C. What was finished
+    is kept.
     """
 
     env: Annotated[str, _help(f"which challenge: {', '.join(pg_envs.ENV_IDS)}")] = "ProgressGym/Follow-v0"
@@ -106,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         list_choices()
         return 0
     from pg_envs.benchmark import run_and_save
+    from pg_envs.runner import AgentStopped
 
     if str(Path.cwd()) not in sys.path:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
@@ -115,6 +118,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pg-envs: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except AgentStopped as error:
+        print(f"pg-envs: the agent stopped: {error}", file=sys.stderr)
+        return EXIT_AGENT_STOPPED
     except (ValueError, FileNotFoundError, FileExistsError, TypeError, gym.error.Error) as error:
         # Bad input, found before or between centuries: the message is for the user, a traceback is not.
         if logging.getLogger().isEnabledFor(logging.DEBUG):

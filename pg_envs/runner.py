@@ -9,6 +9,10 @@ from pg_envs.env import ProgressEnv
 from pg_envs.progress import report
 
 
+class AgentStopped(RuntimeError):
+    """Raised by an agent that was told to stop rather than go on after a failure; what was finished is kept."""
+
+
 class ActingAgent(Protocol):
     """What the runner needs of an agent."""
 

@@ -1,5 +1,7 @@
 """The agents fine-tune real models, keep the last good policy, and see nothing of the evaluation."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from agents.baselines import SFT, NoOp, Oracle, RandomAgent, SFTConfig
 from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
 from pg_envs.benchmark import run_and_save
-from pg_envs.cli import Run
+from pg_envs.cli import Run, main
 from pg_envs.models.checks import fingerprint
+from pg_envs.models.tuning import TrainingError
 from pg_envs.runner import run_episode
 
 
@@ -83,6 +86,40 @@ def test_a_failed_training_keeps_the_policy(env, tmp_path):
     assert agent.act(few) == env.unwrapped.initial_policy
     assert "not finite" in agent.events[0]["event"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("vote", [1, -1])
+def test_one_sided_votes_and_a_century_in_which_nothing_changes(env, vote, tmp_path):
+    agent = LifelongDPO(env, LifelongDPOConfig(), tmp_path)
+    votes = np.where(np.arange(len(env.unwrapped.survey)) < 16, vote, 0).astype(np.int8)
+    policies = [agent.act({"century": century, "votes": votes}) for century in (1, 2)]
+    assert len({fingerprint(policy) for policy in policies}) == 2
+    assert agent.events == []
+
+
+def test_an_agent_told_to_stop_stops_and_what_was_finished_is_kept(tmp_path, small_questionnaire, monkeypatch, capsys):
+    trainings = []
+
+    def dpo(start, dataset, out, *rest):
+        trainings.append(out)
+        if len(trainings) == 2:
+            raise TrainingError("no finite loss")
+        return start
+
+    monkeypatch.setattr("agents.lifelong_dpo.dpo", dpo)
+    settings = ["--env-args", f"questionnaire={small_questionnaire}", 'centuries=["C018", "C021"]', "--agent-args", "on_failure=stop"]
+    assert main(["run", "--out", str(tmp_path), "--name", "run", *settings]) == 1
+    said = capsys.readouterr().err
+    assert "the agent stopped: C020: no finite loss" in said
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert len(result["steps"]) == 1
+    assert result["events"] == [{"century": "C020", "event": "training failed, the policy is kept: no finite loss"}]
+    assert not result["complete"]
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(ValueError, match="on_failure='weep': choose from 'keep', 'stop'"):
+        LifelongDPOConfig(on_failure="weep")
 
 
 def test_independent_restarts_from_the_initial_policy(env, tmp_path, monkeypatch):
