@@ -30,7 +30,7 @@ def moral_evals() -> Path:
 
 @pytest.fixture(scope="session")
 def small_questionnaire(tmp_path_factory) -> str:
-    """A folder with the first four bundled items of every theme, for tests in which language models answer."""
+    """A folder with the first two bundled items of every theme, for tests in which language models answer."""
     folder = tmp_path_factory.mktemp("items")
     source = local_path("pg_envs:questionnaire")
     for path in source.glob("*.csv"):
@@ -43,7 +43,7 @@ def small_questionnaire(tmp_path_factory) -> str:
             writer.writerow(header)
             for row in rows:
                 seen[row[theme]] += 1
-                if seen[row[theme]] <= 4:
+                if seen[row[theme]] <= 2:
                     writer.writerow(row)
     return str(folder)
 
