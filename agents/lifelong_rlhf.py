@@ -23,7 +23,7 @@ class LifelongRLHFConfig(OnPolicyConfig):
 
     reward_model: RewardKind = "implicit"
     """``implicit`` or ``score``, see ``agents.reward_models``."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-3
     """Peak learning rate of AdamW, on-policy."""
     batch_size: int = 8
     """Prompts per step."""
