@@ -9,14 +9,12 @@ counted, make a share, which is known better.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from agents.base import AgentConfig
 from agents.forecast import ForecastConfig
-from agents.lifelong_dpo import LifelongDPOConfig, dpo
-from agents.training import ForecastingAgent
-from pg_envs.models.ref import ModelRef
+from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
+from agents.training import ForecastTrainingAgent
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,7 @@ class ExtrapolativeDPOConfig(LifelongDPOConfig, ForecastConfig):
     """Settings of lifelong DPO and of the forecast."""
 
 
-class ExtrapolativeDPO(ForecastingAgent):
+class ExtrapolativeDPO(ForecastTrainingAgent, LifelongDPO):
     """Fine-tunes its policy on forecast votes, century after century."""
 
     Config: ClassVar[type[AgentConfig]] = ExtrapolativeDPOConfig
-
-    def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
-        """One century's training."""
-        config: Any = self.config
-        return dpo(start, preferences, out, seed, config)

@@ -6,14 +6,12 @@ The method is ProgressGym's (arXiv 2406.20087); what is said of noise in ``agent
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from agents.base import AgentConfig
 from agents.forecast import ForecastConfig
-from agents.lifelong_rlhf import LifelongRLHFConfig, rlhf
-from agents.training import ForecastingAgent
-from pg_envs.models.ref import ModelRef
+from agents.lifelong_rlhf import LifelongRLHF, LifelongRLHFConfig
+from agents.training import ForecastTrainingAgent
 
 
 @dataclass(frozen=True)
@@ -21,12 +19,7 @@ class ExtrapolativeRLHFConfig(LifelongRLHFConfig, ForecastConfig):
     """Settings of lifelong RLHF and of the forecast."""
 
 
-class ExtrapolativeRLHF(ForecastingAgent):
+class ExtrapolativeRLHF(ForecastTrainingAgent, LifelongRLHF):
     """Fine-tunes its policy on a reward model of forecast votes, century after century."""
 
     Config: ClassVar[type[AgentConfig]] = ExtrapolativeRLHFConfig
-
-    def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
-        """One century's two trainings."""
-        config: Any = self.config
-        return rlhf(start, preferences, out, seed, config)

@@ -132,3 +132,25 @@ class Forecaster:
         if used < self.order and self.lookahead:
             self._agent.note(observation, f"votes of {len(seen)} centuries allow a forecast of order {used}, not {self.order}")
         return extrapolate(seen, self.order, self.lookahead)
+
+
+class ForecastingAgent(Agent):
+    """What makes a lifelong agent an extrapolative one: name it before the lifelong class. ``Config`` must be a ``ForecastConfig`` too."""
+
+    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
+        """As the lifelong agent.
+
+        Raises:
+            ValueError: If ``order`` or ``lookahead`` is not a whole number, 0 or more.
+        """
+        super().__init__(env, config, workdir)
+        settings: Any = self.config
+        self.forecaster = Forecaster(self, settings)
+
+    def recall(self, observation: dict[str, Any]) -> None:
+        """Take the century's votes from the file."""
+        self.forecaster.recall(observation)
+
+    def expected(self, observation: dict[str, Any], votes: np.ndarray) -> np.ndarray:
+        """(Q,) mean votes that are forecast, given this century's."""
+        return self.forecaster.forecast(observation, votes)

@@ -5,6 +5,7 @@ PPO, which the published framework used, has left TRL; RLOO needs no value netwo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,20 +72,32 @@ def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int
     """
     from trl import RLOOConfig, RLOOTrainer
 
+    def judge(prompts: list[Any], completions: list[Any], **_: Any) -> list[float | None]:
+        rewards = reward([turns[-1]["content"] for turns in prompts], [turns[0]["content"] for turns in completions])
+        return [float(value) for value in rewards]
+
+    return train_on_policy(start, prompts, judge, out, seed, config, RLOOTrainer, RLOOConfig)
+
+
+def train_on_policy(
+    start: ModelRef,
+    prompts: Dataset,
+    judge: Callable[..., list[float | None]],
+    out: Path,
+    seed: int,
+    config: OnPolicyConfig,
+    trainer_class: Any,
+    arguments_class: Any,
+) -> ModelRef:
+    """What all on-policy training here shares; ``judge`` is a reward function as TRL calls it, the classes are TRL's or on top of them."""
     from pg_envs.models.tuning import batches_of_similar_length, finetune
 
-    tuning = config.tuning()
     rows = batches_of_similar_length(prompts, config.batch_size, seed)
 
-    def judge(prompts: list[Any], completions: list[Any], **_: Any) -> list[float | None]:
-        return [
-            float(value) for value in reward([turns[-1]["content"] for turns in prompts], [turns[0]["content"] for turns in completions])
-        ]
-
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
-        arguments = RLOOConfig(**on_policy_arguments(config, scratch, seed))
-        trainer = RLOOTrainer(model=model, reward_funcs=judge, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        arguments = arguments_class(**on_policy_arguments(config, scratch, seed))
+        trainer = trainer_class(model=model, reward_funcs=judge, args=arguments, train_dataset=rows, processing_class=tokenizer)
         hold_to(config.reference, model)
         return trainer
 
-    return finetune(start, out, make_trainer, seed, tuning, what="on-policy training")
+    return finetune(start, out, make_trainer, seed, config.tuning(), what="on-policy training")

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from agents.base import Agent, AgentConfig
-from agents.forecast import ForecastConfig, Forecaster
+from agents.forecast import ForecastConfig, ForecastingAgent
 from agents.votes import collect, mean_vote
 from pg_envs.values.dimensions import N_DIMENSIONS, WORLDVIEWS
 from pg_envs.values.survey import Comparison
@@ -69,28 +69,10 @@ class SimulatedExtrapolativeConfig(SimulatedConfig, ForecastConfig):
     """Settings of the lifelong one and of the forecast."""
 
 
-class SimulatedExtrapolative(SimulatedLifelong):
+class SimulatedExtrapolative(ForecastingAgent, SimulatedLifelong):
     """Submits the values that forecast votes speak for."""
 
     Config: ClassVar[type[AgentConfig]] = SimulatedExtrapolativeConfig
-
-    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
-        """As ``SimulatedLifelong``.
-
-        Raises:
-            ValueError: If ``order`` or ``lookahead`` is not a whole number, 0 or more.
-        """
-        super().__init__(env, config, workdir)
-        settings: Any = self.config
-        self.forecaster = Forecaster(self, settings)
-
-    def recall(self, observation: dict[str, Any]) -> None:
-        """Take the century's votes from the file."""
-        self.forecaster.recall(observation)
-
-    def expected(self, observation: dict[str, Any], votes: np.ndarray) -> np.ndarray:
-        """(Q,) mean votes that are forecast."""
-        return self.forecaster.forecast(observation, votes)
 
 
 def reading_matrix(survey: Sequence[Comparison]) -> np.ndarray:

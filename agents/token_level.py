@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.on_policy import OnPolicyConfig, on_policy_arguments
-from agents.reference import hold_to
+from agents.on_policy import OnPolicyConfig, train_on_policy
 from pg_envs.models.ref import ModelRef
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ def train_on_token_rewards(
     """
     from trl import GRPOConfig, GRPOTrainer
 
-    from pg_envs.models.tuning import batches_of_similar_length, finetune
-
     judged: list[Sequence[float]] = []
 
     def judge(prompts: list[Any], completions: list[Any], completion_ids: list[list[int]], **_: Any) -> list[float | None]:
@@ -68,13 +65,4 @@ def train_on_token_rewards(
             output["advantages"] = token_advantages(rewards, mask, config.n_samples)
             return output
 
-    tuning = config.tuning()
-    rows = batches_of_similar_length(prompts, config.batch_size, seed)
-
-    def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
-        arguments = GRPOConfig(**on_policy_arguments(config, scratch, seed))
-        trainer = TokenLevelGRPO(model=model, reward_funcs=judge, args=arguments, train_dataset=rows, processing_class=tokenizer)
-        hold_to(config.reference, model)
-        return trainer
-
-    return finetune(start, out, make_trainer, seed, tuning, what="on-policy training on token rewards")
+    return train_on_policy(start, prompts, judge, out, seed, config, TokenLevelGRPO, GRPOConfig)

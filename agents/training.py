@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from agents.base import Agent, AgentConfig
-from agents.forecast import Forecaster
+from agents.forecast import ForecastingAgent
 from agents.votes import collect, mean_vote, repeat_by_size, share_out
 from pg_envs.models.ref import ModelRef
 from pg_envs.runner import AgentStopped
@@ -114,22 +114,8 @@ class TrainingAgent(Agent):
         """Train from ``start`` on TRL's ``prompt``, ``chosen``, ``rejected`` to a new adapter in ``out``."""
 
 
-class ForecastingAgent(TrainingAgent):
-    """Base of the extrapolative agents: they learn what humans are forecast to vote. Their ``Config`` is a ``ForecastConfig`` too."""
-
-    def __init__(self, env: Any, config: AgentConfig | None = None, workdir: str | Path = "runs/agent") -> None:
-        """As ``TrainingAgent``.
-
-        Raises:
-            ValueError: If ``order`` or ``lookahead`` is not a whole number, 0 or more.
-        """
-        super().__init__(env, config, workdir)
-        settings: Any = self.config
-        self.forecaster = Forecaster(self, settings)
-
-    def recall(self, observation: dict[str, Any]) -> None:
-        """Take the century's votes from the file."""
-        self.forecaster.recall(observation)
+class ForecastTrainingAgent(ForecastingAgent, TrainingAgent):
+    """Base of the extrapolative agents that fine-tune: they learn what humans are forecast to vote."""
 
     def votes_to_learn(self, observation: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
         """(R, Q) forecast votes.
@@ -139,7 +125,7 @@ class ForecastingAgent(TrainingAgent):
         """
         config: Any = self.config
         votes = collect(self.env, observation, config.votes_per_comparison)
-        forecast = self.forecaster.forecast(observation, mean_vote(votes))
+        forecast = self.expected(observation, mean_vote(votes))
         if config.votes_per_comparison == 1:
             return repeat_by_size(forecast)
         return share_out(forecast, config.rows_per_comparison, rng)

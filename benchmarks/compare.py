@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import statistics
 from collections import defaultdict
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from intervals import interval
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 import pg_envs  # noqa: F401 - registers the environments
 from pg_envs.display import quieten_libraries
@@ -67,15 +66,6 @@ def run(env: Any, name: str, agent_name: str, seed: int) -> None:
     shutil.rmtree(work, ignore_errors=True)
     write_json(path, result)
     print(f"{name} {agent_name} seed {seed}: score {result['score']:.3f}, skill {result['skill']:.3f}", flush=True)
-
-
-def interval(values: list[float]) -> str:
-    """Mean and 95% interval of the mean (Student's t)."""
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return f"{mean:.3f} (one seed)"
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean:.3f} ± {half:.3f}"
 
 
 def write_report(docs: Path) -> None:

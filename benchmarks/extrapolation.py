@@ -7,15 +7,14 @@ votes a comparison. Every seed is one episode of every agent, so that difference
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
 import gymnasium as gym
+from intervals import half_width
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 import pg_envs  # noqa: F401 - registers the environments
 from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig
@@ -36,11 +35,6 @@ def episode_scores(history: str, lookahead: int, order: int, votes: int, n_seeds
     with tempfile.TemporaryDirectory() as folder:
         agent = SimulatedExtrapolative(env, config, folder)
         return [run_episode(env, agent, seed).episode_score() for seed in range(n_seeds)]
-
-
-def half_width(values: list[float]) -> float:
-    """Half of the 95% interval of the mean."""
-    return float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def main() -> None:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from intervals import interval
 
 AGENTS = ("lifelong-dpo", "sft", "random")
 PICTURED = "lifelong-dpo"
 BASELINE_SKILLS = {"no-op": 0, "oracle": 1}
 """By construction. Every run scores these agents in its own environment, so they need no runs of their own."""
-# Two-sided 95% quantiles of Student's t for 1, 2, 3 and 4 degrees of freedom.
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def run(agent: str, seed: int, out: Path, suffix: str = "") -> dict:
@@ -45,14 +43,6 @@ def run(agent: str, seed: int, out: Path, suffix: str = "") -> dict:
         ]
         subprocess.run(command, check=True)
     return json.loads(result.read_text())
-
-
-def interval(values: list[float]) -> str:
-    """Mean and 95% confidence interval (Student's t over seeds)."""
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    return f"{mean:.3f} ± {T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values)):.3f}"
 
 
 def main() -> None:

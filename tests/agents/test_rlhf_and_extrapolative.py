@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-import agents.extrapolative_dpo
 from agents.extrapolative_dpo import ExtrapolativeDPO, ExtrapolativeDPOConfig
 from agents.extrapolative_rlhf import ExtrapolativeRLHF, ExtrapolativeRLHFConfig
 from agents.lifelong_rlhf import LifelongRLHF, LifelongRLHFConfig
@@ -87,9 +86,7 @@ def test_a_failed_training_keeps_the_policy(env, which, tmp_path):
 def trained_on(monkeypatch):
     """Datasets that training would have got."""
     datasets = []
-    monkeypatch.setattr(
-        agents.extrapolative_dpo, "dpo", lambda start, dataset, out, *rest: datasets.append(dataset) or start.with_adapter(out)
-    )
+    monkeypatch.setattr("agents.lifelong_dpo.dpo", lambda start, dataset, out, *rest: datasets.append(dataset) or start.with_adapter(out))
     return datasets
 
 
@@ -114,7 +111,7 @@ def test_many_votes_are_forecast_as_shares(env, tmp_path, monkeypatch):
 
 def test_extrapolative_rlhf_forecasts_too(env, tmp_path, monkeypatch):
     datasets = []
-    monkeypatch.setattr("agents.extrapolative_rlhf.rlhf", lambda start, dataset, *rest: datasets.append(dataset) or start)
+    monkeypatch.setattr("agents.lifelong_rlhf.rlhf", lambda start, dataset, *rest: datasets.append(dataset) or start)
     agent = ExtrapolativeRLHF(env, ExtrapolativeRLHFConfig(), tmp_path)
     votes = np.ones(len(env.unwrapped.survey), np.int8)
     agent.act({"century": 1, "votes": -votes})
