@@ -11,34 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agents.base import AgentConfig
-from agents.on_policy import OnPolicyConfig, rloo
-from agents.reward_models import KINDS, RewardKind, reward_model
+from agents.on_policy import rloo
+from agents.reward_models import RewardModelConfig, reward_model
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
 
 
 @dataclass(frozen=True)
-class LifelongRLHFConfig(OnPolicyConfig):
+class LifelongRLHFConfig(RewardModelConfig):
     """Settings."""
-
-    reward_model: RewardKind = "implicit"
-    """``implicit`` or ``score``, see ``agents.reward_models``."""
-    learning_rate: float = 2e-3
-    """Peak learning rate of AdamW, on-policy."""
-    batch_size: int = 8
-    """Prompts per step."""
-    reward_learning_rate: float = 2e-3
-    """Peak learning rate of the reward model."""
-    reward_epochs: float = 1.0
-    """Passes of the reward model over the votes."""
-    reward_batch_size: int = 4
-    """Pairs per step of the reward model."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        super().__post_init__()
-        if self.reward_model not in KINDS:
-            raise ValueError(f"reward_model={self.reward_model!r}: choose from {', '.join(map(repr, KINDS))}")
 
 
 class LifelongRLHF(TrainingAgent):

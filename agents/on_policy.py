@@ -5,17 +5,20 @@ PPO, which the published framework used, has left TRL; RLOO needs no value netwo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.reference import ReferenceConfig, hold_to
-from agents.reward_models import Reward
 from pg_envs.models.ref import ModelRef
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+Reward = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+"""Rewards for replies to B prompts; only differences between replies to one prompt mean something."""
 
 
 @dataclass(frozen=True)

@@ -12,27 +12,73 @@ and 56% (two passes) of the evaluation comparisons right.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from agents.on_policy import OnPolicyConfig, Reward
 from pg_envs.models.ref import ModelRef
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from agents.lifelong_rlhf import LifelongRLHFConfig
+    from pg_envs.models.tuning import TuningConfig
 
 RewardKind = Literal["implicit", "score"]
-Reward = Callable[[Sequence[str], Sequence[str]], np.ndarray]
-"""(B,) rewards for replies to B prompts; only differences between replies to one prompt mean something."""
+
+
+@dataclass(frozen=True)
+class RewardTrainingConfig(OnPolicyConfig):
+    """What agents can be told that train a reward model before they train on-policy."""
+
+    learning_rate: float = 2e-3
+    """Peak learning rate of AdamW, on-policy."""
+    batch_size: int = 8
+    """Prompts per step, on-policy."""
+    reward_learning_rate: float = 2e-3
+    """Peak learning rate of the reward model."""
+    reward_epochs: float = 1.0
+    """Passes of the reward model over the votes."""
+    reward_batch_size: int = 4
+    """Examples per step of the reward model."""
+
+    def reward_tuning(self) -> TuningConfig:
+        """What ``pg_envs.models.tuning`` needs to know of the reward model."""
+        from pg_envs.models.tuning import TuningConfig
+
+        return TuningConfig(self.reward_learning_rate, self.reward_epochs, self.reward_batch_size)
+
+
+@dataclass(frozen=True)
+class RewardModelConfig(RewardTrainingConfig):
+    """What agents can be told that train one of the kinds of reward model here."""
+
+    reward_model: RewardKind = "implicit"
+    """``implicit`` or ``score``, see ``agents.reward_models``."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        super().__post_init__()
+        if self.reward_model not in KINDS:
+            raise ValueError(f"reward_model={self.reward_model!r}: choose from {', '.join(map(repr, KINDS))}")
 
 
 @contextmanager
-def reward_model(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: LifelongRLHFConfig) -> Iterator[Reward]:
+def passing_folder(folder: Path) -> Iterator[Path]:
+    """A folder that is empty at first and gone afterwards: reward models are not kept."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def reward_model(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Iterator[Reward]:
     """A reward model of ``preferences``; its weights are in ``folder`` as long as the context lasts.
 
     Args:
@@ -45,28 +91,31 @@ def reward_model(start: ModelRef, preferences: Dataset, folder: Path, seed: int,
     Raises:
         TrainingError: If training leaves weights that are not finite.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
+    with passing_folder(folder):
         yield remembering(KINDS[config.reward_model](start, preferences, folder, seed, config))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def remembering(reward: Reward) -> Reward:
-    """The same reward, asked once for every pair: answers of a letter come up again and again."""
-    known: dict[tuple[str, str], float] = {}
+Reply = TypeVar("Reply", bound=Hashable)
+Judgement = TypeVar("Judgement")
 
-    def remembered(prompts: Sequence[str], replies: Sequence[str]) -> np.ndarray:
+
+def remembering(
+    judge: Callable[[Sequence[str], Sequence[Reply]], Sequence[Judgement]],
+) -> Callable[[Sequence[str], Sequence[Reply]], list[Judgement]]:
+    """The same judgements, asked once for every prompt and reply: answers of a letter come up again and again."""
+    known: dict[tuple[str, Reply], Judgement] = {}
+
+    def remembered(prompts: Sequence[str], replies: Sequence[Reply]) -> list[Judgement]:
         pairs = list(zip(prompts, replies, strict=True))
         new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
         if new:
-            known.update(zip(new, reward([p for p, _ in new], [r for _, r in new]).tolist(), strict=True))
-        return np.array([known[pair] for pair in pairs])
+            known.update(zip(new, judge([p for p, _ in new], [r for _, r in new]), strict=True))
+        return [known[pair] for pair in pairs]
 
     return remembered
 
 
-def _implicit(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: LifelongRLHFConfig) -> Reward:
+def _implicit(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Reward:
     from agents.lifelong_dpo import LifelongDPOConfig, dpo
     from pg_envs.models.loading import load_tokenizer
     from pg_envs.models.transformers_engine import TransformersEngine
@@ -79,21 +128,19 @@ def _implicit(start: ModelRef, preferences: Dataset, folder: Path, seed: int, co
     # One engine each: small bases have one adapter merged at a time.
     engines = [(learnt, TransformersEngine()), (start, TransformersEngine())]
 
-    def reward(prompts: Sequence[str], replies: Sequence[str]) -> np.ndarray:
+    def reward(prompts: Sequence[str], replies: Sequence[str]) -> Sequence[float]:
         answers = [(reply + end,) for reply in replies]
         after, before = (np.array([s.total[0] for s in engine.choice_logprobs(model, prompts, answers)]) for model, engine in engines)
-        return settings.beta * (after - before)
+        return (settings.beta * (after - before)).tolist()
 
     return reward
 
 
-def _score(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: LifelongRLHFConfig) -> Reward:
+def _score(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Reward:
     from pg_envs.models.reward import RewardModel, train_reward_model
-    from pg_envs.models.tuning import TuningConfig
 
-    tuning = TuningConfig(config.reward_learning_rate, config.reward_epochs, config.reward_batch_size)
-    model = RewardModel([train_reward_model(start, preferences, folder, seed, tuning)])
-    return lambda prompts, replies: model.score(prompts, replies)[:, 0]
+    model = RewardModel([train_reward_model(start, preferences, folder, seed, config.reward_tuning())])
+    return lambda prompts, replies: model.score(prompts, replies)[:, 0].tolist()
 
 
 KINDS: dict[RewardKind, Any] = {"implicit": _implicit, "score": _score}

@@ -72,6 +72,8 @@ class TrainingAgent(Agent):
             TypeError: If the environment's policies are not language models.
         """
         super().__init__(env, config, workdir)
+        self.remarks: list[str] = []
+        """What ``train`` has to say of itself; noted as events of the century."""
         if not isinstance(self.env.initial_policy, ModelRef):
             raise TypeError(
                 f"{type(self).__name__} fine-tunes language models, and history {self.env.history_name!r} has none; "
@@ -101,6 +103,8 @@ class TrainingAgent(Agent):
             self.note(observation, f"training failed, the policy is kept: {error}")
             if config.on_failure == "stop":
                 raise AgentStopped(f"{self.label(observation)}: {error}") from error
+        while self.remarks:
+            self.note(observation, self.remarks.pop(0))
         return self.policy
 
     def votes_to_learn(self, observation: dict[str, Any], rng: np.random.Generator) -> np.ndarray:

@@ -103,6 +103,15 @@ def batches(prompts: Sequence[Tokens], kinds: Sequence[Hashable], batch_tokens: 
         yield batch
 
 
+def by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of rows, longest first, as many at a time as have ``batch_tokens`` when padded to the longest (at least one)."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    while order:
+        size = max(1, batch_tokens // max(1, lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]
+
+
 def _n_shared(one: Tokens, other: Tokens) -> int:
     """Length of the common beginning, rounded down to a stem's and leaving each a token of its own."""
     most = min(len(one), len(other)) - 1

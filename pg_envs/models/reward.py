@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
+from pg_envs.models.batching import by_length
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.models.tuning import ADAPTER_NAME, TuningConfig, batches_of_similar_length, finetune, trl_arguments
@@ -96,15 +97,12 @@ class RewardModel:
         texts = self._tokenizer.apply_chat_template(turns, tokenize=False)
         rows = self._tokenizer(texts, add_special_tokens=False).input_ids
         scores = np.empty((len(rows), len(self._names)))
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-        size = max(1, BATCH_TOKENS // max(map(len, rows), default=1))
         for k, name in enumerate(self._names):
             self._model.set_adapter(name, inference_mode=True)
-            for start in range(0, len(order), size):
-                batch = order[start : start + size]
+            for batch in by_length([len(row) for row in rows], BATCH_TOKENS):
                 padded = self._tokenizer.pad({"input_ids": [rows[i] for i in batch]}, padding_side="right", return_tensors="pt")
                 with torch.inference_mode():
                     logits = self._model(**padded.to(self.device)).logits
                 scores[batch, k] = logits[:, 0].float().cpu().numpy()
-                report("scoring", start + len(batch), len(order))
+            report("scoring", k + 1, len(self._names))
         return scores

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 
-from pg_envs.models.batching import Batch, batches
+from pg_envs.models.batching import Batch, batches, by_length
 from pg_envs.models.checks import check_files, fingerprint
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
@@ -106,6 +106,31 @@ class TransformersEngine:
                 replies.update((index, text.strip()) for index, text in zip(batch, texts, strict=True))
                 report("writing", len(replies), len(prompts))
         return [replies[index] for index in range(len(prompts))]
+
+    def greedy_tokens(self, model: ModelRef, prompts: Sequence[str], replies: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The likeliest token at every place of given replies, after the prompt and the reply so far: one teacher-forced pass.
+
+        Args:
+            model: What is asked.
+            prompts: User turns, without any template.
+            replies: The tokens of one reply to each prompt; at least one token each.
+
+        Returns:
+            For each reply as many tokens as it has.
+        """
+        found: dict[int, list[int]] = {}
+        with self._running(model) as running:
+            rows = [[*prompt, *reply] for prompt, reply in zip(self._encode_prompts(prompts), replies, strict=True)]
+            for batch in by_length([len(row) for row in rows], self.batch_tokens):
+                # Padded on the left, so that all replies end, and their logits stand, in one place.
+                padded = self._tokenizer.pad({"input_ids": [rows[i] for i in batch]}, padding_side="left", return_tensors="pt")
+                padded = padded.to(self.device)
+                places = (padded["attention_mask"].cumsum(1) - 1).clamp(min=0)
+                n_kept = 1 + max(len(replies[i]) for i in batch)
+                likeliest = running(**padded, position_ids=places, logits_to_keep=n_kept).logits.argmax(-1)[:, :-1].tolist()
+                found.update((i, tokens[-len(replies[i]) :]) for i, tokens in zip(batch, likeliest, strict=True))
+                report("rereading", len(found), len(rows))
+        return [found[index] for index in range(len(rows))]
 
     @contextmanager
     def _running(self, ref: ModelRef) -> Iterator[Any]:

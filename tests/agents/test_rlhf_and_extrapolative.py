@@ -1,5 +1,7 @@
 """Reward models of votes, and the agents that train on them or on forecasts."""
 
+import re
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from agents.extrapolative_dpo import ExtrapolativeDPO, ExtrapolativeDPOConfig
 from agents.extrapolative_rlhf import ExtrapolativeRLHF, ExtrapolativeRLHFConfig
 from agents.lifelong_rlhf import LifelongRLHF, LifelongRLHFConfig
 from agents.reward_models import remembering, reward_model
+from agents.seq2seq_rm import Seq2SeqRM
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef
 
@@ -33,7 +36,7 @@ def preferences():
 def test_chosen_answers_are_rewarded_and_nothing_is_left_behind(random_base, preferences, kind, tmp_path):
     config = LifelongRLHFConfig(reward_model=kind, reward_learning_rate=3e-2, reward_epochs=4.0)
     with reward_model(ModelRef(str(random_base)), preferences, tmp_path / "reward", 0, config) as reward:
-        assert (reward(PROMPTS, ["A"] * 4) > reward(PROMPTS, ["B"] * 4)).all()
+        assert all(a > b for a, b in zip(reward(PROMPTS, ["A"] * 4), reward(PROMPTS, ["B"] * 4), strict=True))
         assert np.isfinite(reward(PROMPTS[:1], [""])).all()
     assert list(tmp_path.iterdir()) == []
 
@@ -43,11 +46,11 @@ def test_a_pair_is_judged_once():
 
     def count(prompts, replies):
         judged.extend(zip(prompts, replies, strict=True))
-        return np.arange(len(prompts), dtype=float)
+        return range(len(prompts))
 
     reward = remembering(count)
-    assert reward(["p", "q", "p"], ["A", "A", "A"]).tolist() == [0.0, 1.0, 0.0]
-    assert reward(["q"], ["A"]).tolist() == [1.0]
+    assert reward(["p", "q", "p"], ["A", "A", "A"]) == [0, 1, 0]
+    assert reward(["q"], ["A"]) == [1]
     assert judged == [("p", "A"), ("q", "A")]
 
 
@@ -63,21 +66,36 @@ def env(small_questionnaire):
     env.close()
 
 
-def test_rlhf_leaves_a_policy_and_no_reward_model(env, tmp_path):
+@pytest.mark.parametrize("agent_class", [LifelongRLHF, Seq2SeqRM])
+def test_a_century_leaves_a_policy_and_no_reward_model(env, agent_class, tmp_path):
     observation, _ = env.reset(seed=0)
     few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
-    agent = LifelongRLHF(env, LifelongRLHFConfig(), tmp_path)
+    agent = agent_class(env, workdir=tmp_path)
     policy = agent.act(few)
     assert env.action_space.contains(policy)
     assert fingerprint(policy) != fingerprint(env.unwrapped.initial_policy)
     assert [path.name for path in tmp_path.iterdir()] == ["C019"]
 
 
-@pytest.mark.parametrize("which", ["reward_learning_rate", "learning_rate"])
-def test_a_failed_training_keeps_the_policy(env, which, tmp_path):
+def test_held_out_votes_are_judged_and_noted(env, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.seq2seq_rm.train_on_token_rewards", lambda start, prompts, reward, out, *rest: start)
+    monkeypatch.setattr("agents.seq2seq_rm.train_rewriter", lambda start, rows, *rest: start if len(rows) == 15 else None)
     observation, _ = env.reset(seed=0)
     few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
-    agent = LifelongRLHF(env, LifelongRLHFConfig(**{which: float("inf")}), tmp_path)
+    agent = Seq2SeqRM(env, workdir=tmp_path)
+    agent.act(few)
+    assert [event["century"] for event in agent.events] == ["C019"]
+    assert re.fullmatch(r"the rewriter got (0|50|100)% of 1 held-out votes right", agent.events[0]["event"])
+
+
+@pytest.mark.parametrize(
+    ("agent_class", "which"),
+    [(LifelongRLHF, "reward_learning_rate"), (LifelongRLHF, "learning_rate"), (Seq2SeqRM, "reward_learning_rate")],
+)
+def test_a_failed_training_keeps_the_policy(env, agent_class, which, tmp_path):
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    agent = agent_class(env, agent_class.Config(**{which: float("inf")}), tmp_path)
     assert agent.act(few) == env.unwrapped.initial_policy
     assert "training failed" in agent.events[0]["event"]
     assert list(tmp_path.iterdir()) == []
