@@ -77,22 +77,33 @@ def passing_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+Scores = Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[float]]]
+"""For replies to B prompts, K scores each; only differences between replies to one prompt mean something."""
+
+
 @contextmanager
-def reward_model(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Iterator[Reward]:
-    """A reward model of ``preferences``; its weights are in ``folder`` as long as the context lasts.
+def reward_models(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: int, config: RewardModelConfig) -> Iterator[Scores]:
+    """K reward models, one for each dataset of preferences; their weights are in ``folder`` as long as the context lasts.
 
     Args:
-        start: The policy at the century's start.
-        preferences: TRL's conversational ``prompt``, ``chosen``, ``rejected``.
+        start: The policy at the century's start; all are adapters of its base.
+        datasets: K of TRL's conversational ``prompt``, ``chosen``, ``rejected``; ``score`` models take ``margin`` off the difference.
         folder: Must be the caller's to make and remove.
-        seed: The same seed gives the same reward model.
+        seed: The same seed gives the same reward models.
         config: ``reward_model`` says which kind; also rates and sizes.
 
     Raises:
         TrainingError: If training leaves weights that are not finite.
     """
     with passing_folder(folder):
-        yield remembering(KINDS[config.reward_model](start, preferences, folder, seed, config))
+        yield remembering(KINDS[config.reward_model](start, datasets, folder, seed, config))
+
+
+@contextmanager
+def reward_model(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Iterator[Reward]:
+    """A single one; see ``reward_models``."""
+    with reward_models(start, [preferences], folder, seed, config) as scores:
+        yield lambda prompts, replies: [row[0] for row in scores(prompts, replies)]
 
 
 Reply = TypeVar("Reply", bound=Hashable)
@@ -115,7 +126,7 @@ def remembering(
     return remembered
 
 
-def _implicit(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Reward:
+def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: int, config: RewardModelConfig) -> Scores:
     from agents.lifelong_dpo import LifelongDPOConfig, dpo
     from pg_envs.models.loading import load_tokenizer
     from pg_envs.models.transformers_engine import TransformersEngine
@@ -123,24 +134,26 @@ def _implicit(start: ModelRef, preferences: Dataset, folder: Path, seed: int, co
     settings = LifelongDPOConfig(
         learning_rate=config.reward_learning_rate, n_epochs=config.reward_epochs, batch_size=config.reward_batch_size
     )
-    learnt = dpo(start, preferences, folder, seed, settings)
+    learnt = [dpo(start, dataset, folder / str(k), seed, settings) for k, dataset in enumerate(datasets)]
     end = load_tokenizer(start).eos_token
     # One engine each: small bases have one adapter merged at a time.
-    engines = [(learnt, TransformersEngine()), (start, TransformersEngine())]
+    engine_after, engine_before = TransformersEngine(), TransformersEngine()
 
-    def reward(prompts: Sequence[str], replies: Sequence[str]) -> Sequence[float]:
+    def score(prompts: Sequence[str], replies: Sequence[str]) -> list[list[float]]:
         answers = [(reply + end,) for reply in replies]
-        after, before = (np.array([s.total[0] for s in engine.choice_logprobs(model, prompts, answers)]) for model, engine in engines)
-        return (settings.beta * (after - before)).tolist()
+        before = np.array([s.total[0] for s in engine_before.choice_logprobs(start, prompts, answers)])
+        after = np.array([[s.total[0] for s in engine_after.choice_logprobs(model, prompts, answers)] for model in learnt])
+        return (settings.beta * (after - before)).T.tolist()
 
-    return reward
+    return score
 
 
-def _score(start: ModelRef, preferences: Dataset, folder: Path, seed: int, config: RewardModelConfig) -> Reward:
+def _score(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: int, config: RewardModelConfig) -> Scores:
     from pg_envs.models.reward import RewardModel, train_reward_model
 
-    model = RewardModel([train_reward_model(start, preferences, folder, seed, config.reward_tuning())])
-    return lambda prompts, replies: model.score(prompts, replies)[:, 0].tolist()
+    tuning = config.reward_tuning()
+    model = RewardModel([train_reward_model(start, dataset, folder / str(k), seed, tuning) for k, dataset in enumerate(datasets)])
+    return lambda prompts, replies: model.score(prompts, replies).tolist()
 
 
 KINDS: dict[RewardKind, Any] = {"implicit": _implicit, "score": _score}

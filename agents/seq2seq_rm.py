@@ -40,7 +40,7 @@ class Seq2SeqRMConfig(RewardTrainingConfig):
 
 
 class Seq2SeqRM(TrainingAgent):
-    """Fine-tunes its policy on a rewriter of the votes in view, century after century; notes how well the rewriter judges held-out votes."""
+    """Fine-tunes its policy on a rewriter of the votes in view, a century at a time; notes how well the rewriter judges held-out votes."""
 
     Config: ClassVar[type[AgentConfig]] = Seq2SeqRMConfig
 

@@ -22,8 +22,8 @@ from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 
-THINGS = tuple(["bread", "salt", "wool", "milk", "iron", "wood", "corn", "fish", "honey", "stone", "cloth", "rope"])
-FILLERS = tuple(["indeed", "well", "truly", "so", "then", "also", "surely", "now"])
+THINGS = ("bread", "salt", "wool", "milk", "iron", "wood", "corn", "fish", "honey", "stone", "cloth", "rope")
+FILLERS = ("indeed", "well", "truly", "so", "then", "also", "surely", "now")
 COURTESY = "friend"
 N_ASKED = 3
 MOST_FILLERS = 6

@@ -1,0 +1,180 @@
+"""MORLAIF (arXiv 2406.07295): multi-objective reinforcement learning from AI feedback.
+
+In every century, a preference model for each principle learns from feedback on that principle alone; the models' scores become one reward,
+which the policy is trained on. Reading from top to bottom: the settings, one century, what a preference model learns from, the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
+
+import numpy as np
+
+from agents.base import AgentConfig
+from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedback, labelled_feedback
+from agents.on_policy import Reward, rloo
+from agents.principles import Principle, load_principles
+from agents.reward_models import RewardModelConfig, Scores, reward_models
+from agents.scalarisers import SCALARISERS
+from agents.training import TrainingAgent
+from agents.votes import share_out
+from pg_envs.models.ref import ModelRef
+from pg_envs.progress import report
+from pg_envs.values.survey import Comparison, to_preference_dataset
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class MORLAIFConfig(RewardModelConfig):
+    """Settings."""
+
+    principles: str = "values"
+    """``values`` (the nineteen dimensions), ``twelve`` (MORLAIF's own), or a JSON file, see ``agents.principles``."""
+    feedback: FeedbackKind = "labels"
+    """Who judges by a principle, see ``agents.feedback``: ``humans`` (the century's humans, asked the principle's question), ``policy``
+    (the policy itself, likewise), or ``labels`` (humans' votes on what the questionnaire says a value dimension is about; histtiny does
+    not understand a principle's question)."""
+    feedback_votes: int = 8
+    """Votes that humans give on a comparison, by a principle; counted as questions."""
+    comparisons_per_principle: int = 16
+    """Comparisons that a preference model learns from: half of them those on which its principle decides most, half drawn from the rest."""
+    rows_per_feedback: int = 2
+    """Rows an implicit preference model learns from for every comparison: the feedback's probability is shared out over them."""
+    scalariser: str = "linear"
+    """How scores become one reward, see ``agents.scalarisers``."""
+    n_weighed: int = 128
+    """Votes on which the linear scalariser's weights are fitted."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        super().__post_init__()
+        if self.scalariser not in SCALARISERS:
+            raise ValueError(f"scalariser={self.scalariser!r}: choose from {', '.join(SCALARISERS)}")
+        if self.feedback not in get_args(FeedbackKind):
+            raise ValueError(f"feedback={self.feedback!r}: choose from {', '.join(get_args(FeedbackKind))}")
+        for name in ("feedback_votes", "comparisons_per_principle", "rows_per_feedback", "n_weighed"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        load_principles(self.principles)
+
+
+class MORLAIF(TrainingAgent):
+    """Fine-tunes its policy on a preference model for every principle, century after century; notes the principles' weights."""
+
+    Config: ClassVar[type[AgentConfig]] = MORLAIFConfig
+
+    def train(self, start: ModelRef, preferences: Any, out: Path, seed: int) -> ModelRef:
+        """One century's trainings."""
+        from pg_envs.models.tuning import TrainingError
+
+        config: Any = self.config
+        principles = load_principles(config.principles)
+        rng = np.random.default_rng(seed)
+        datasets = {principle.name: self._dataset(principle, rng, number, len(principles)) for number, principle in enumerate(principles)}
+        learnt = {name: rows for name, rows in datasets.items() if len(rows)}
+        if not learnt:
+            raise TrainingError("no valid feedback on any principle")
+        with reward_models(start, list(learnt.values()), out.with_name(f"{out.name}.preferences"), seed, config) as scores:
+            reward = self._reward(list(learnt), scores, preferences.select(range(min(config.n_weighed, len(preferences)))))
+            return rloo(start, preferences.select_columns(["prompt"]), reward, out, seed, config)
+
+    def _dataset(self, principle: Principle, rng: np.random.Generator, number: int, n_principles: int) -> Dataset:
+        """What the principle's preference model learns from."""
+        config: Any = self.config
+        report(f"feedback by {principle.name}", number, n_principles)
+        log_odds = self._feedback()(principle, self.env.survey)
+        chosen = most_decided_and_others(log_odds, config.comparisons_per_principle, rng)
+        comparisons = [self.env.survey[index] for index in chosen]
+        return ROWS[config.reward_model](comparisons, log_odds[chosen], rng, config)
+
+    def _feedback(self) -> Feedback:
+        config: Any = self.config
+        if config.feedback == "policy":
+            from pg_envs.models.transformers_engine import TransformersEngine
+
+            return engine_feedback(TransformersEngine(), self.policy)
+        ask = human_feedback if config.feedback == "humans" else labelled_feedback
+        return ask(self.env, config.feedback_votes)
+
+    def _reward(self, names: Sequence[str], scores: Scores, weighed: Dataset) -> Reward:
+        """One reward of many scores; of the linear scalariser the weights are fitted to votes, and noted."""
+        config: Any = self.config
+        weights = np.ones(len(names))
+        if config.scalariser == "linear":
+            differences = score_differences(scores, weighed)
+            fitted = fit_weights(differences)
+            self.remarks.append("weights " + ", ".join(f"{name} {w:.2f}" for name, w in zip(names, fitted, strict=True)))
+            weights = per_unit(fitted, differences)
+        return scalarised(scores, weights, config.scalariser)
+
+
+def most_decided_and_others(log_odds: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of up to ``n`` comparisons with valid feedback: half the most decided ones, the rest drawn from the others."""
+    valid = np.flatnonzero(~np.isnan(log_odds))
+    n = min(n, len(valid))
+    # Shuffled first, so that among equally decided ones chance decides.
+    valid = rng.permutation(valid)
+    ordered = valid[np.argsort(-np.abs(log_odds[valid]), kind="stable")]
+    n_most = (n + 1) // 2
+    return np.concatenate([ordered[:n_most], rng.permutation(ordered[n_most:])[: n - n_most]])
+
+
+def shared_rows(comparisons: Sequence[Comparison], log_odds: np.ndarray, rng: np.random.Generator, config: MORLAIFConfig) -> Dataset:
+    """Preference rows in the shares that feedback gives: P(first) = 1 / (1 + exp(-log-odds))."""
+    return to_preference_dataset(comparisons, share_out(np.tanh(log_odds / 2), config.rows_per_feedback, rng), rng)
+
+
+def margin_rows(comparisons: Sequence[Comparison], log_odds: np.ndarray, rng: np.random.Generator, config: MORLAIFConfig) -> Dataset:
+    """A preference row a comparison, with ``margin`` = |log-odds|: loss -log sigmoid(r_c - r_r - m). Ties are drawn."""
+    drawn = rng.choice([-1, 1], len(log_odds))
+    votes = np.where(log_odds == 0, drawn, np.sign(log_odds)).astype(np.int8)
+    rows = to_preference_dataset(comparisons, votes, rng)
+    return rows.add_column("margin", np.abs(log_odds)) if len(rows) else rows
+
+
+ROWS = {"implicit": shared_rows, "score": margin_rows}
+"""What a preference model learns from, by its kind: DPO knows no margins."""
+
+
+def score_differences(scores: Scores, pairs: Dataset) -> np.ndarray:
+    """(n, K) scores of the chosen answers, less those of the rejected ones."""
+    prompts = [pair["prompt"][-1]["content"] for pair in pairs]
+    replies = [pair[side][0]["content"] for side in ("chosen", "rejected") for pair in pairs]
+    chosen, rejected = np.array(scores(prompts * 2, replies)).reshape(2, len(prompts), -1)
+    return chosen - rejected
+
+
+def fit_weights(differences: np.ndarray) -> np.ndarray:
+    """(K,) weights of principles in overall preference, from (n, K) score differences of chosen and rejected answers.
+
+    Logistic regression on standardised differences, every pair with both signs (so that there is no intercept), ridge penalty 1. A
+    principle that never tells answers apart weighs 0.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    spread = differences.std(axis=0)
+    standardised = np.divide(differences, spread, out=np.zeros_like(differences), where=spread > 0)
+    both = np.concatenate([standardised, -standardised])
+    labels = np.repeat([1, 0], len(differences))
+    return LogisticRegression(fit_intercept=False).fit(both, labels).coef_[0]
+
+
+def per_unit(weights: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    """(K,) weights for scores as they come instead of standardised ones; mean size 1, so that the price of divergence keeps its meaning."""
+    spread = differences.std(axis=0)
+    raw = np.divide(weights, spread, out=np.zeros_like(weights), where=spread > 0)
+    size = np.abs(raw).mean()
+    return raw / size if size > 0 else raw
+
+
+def scalarised(scores: Scores, weights: np.ndarray, scalariser: str) -> Reward:
+    """One reward: the scalariser of s_k = w_k PM_k(x, y)."""
+    import torch
+
+    combine = SCALARISERS[scalariser]
+    return lambda prompts, replies: combine(torch.tensor(np.array(scores(prompts, replies)) * weights)).tolist()
