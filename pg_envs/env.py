@@ -14,6 +14,7 @@ from gymnasium import spaces
 from pg_envs.history.base import Survey, Values
 from pg_envs.history.registry import make_history
 from pg_envs.models.ref import ModelRef
+from pg_envs.models.space import AnyModelSpace
 from pg_envs.values.dimensions import N_DIMENSIONS
 from pg_envs.values.measure import Mode
 from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
@@ -251,7 +252,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
     def _named_policy(self, argument: str, name: str) -> ModelRef:
         """The policy that an argument names, if it is one of this environment's."""
         ref = ModelRef.parse(name)
-        if not self.action_space.contains(ref):
+        if not isinstance(self.action_space, AnyModelSpace) or ref not in self.action_space:
             raise InvalidPolicy(
                 f"{argument}={name!r} is not in {self.action_space}, this history's policies; leave it out, or change history"
             )

@@ -29,7 +29,7 @@ class AnyModelSpace(Space[ModelRef]):
             ValueError: If there are no examples.
         """
         if not examples:
-            raise ValueError(f"a {type(self).__name__} needs at least one example; got none")
+            raise ValueError(f"{type(self).__name__} needs at least one example; got none")
         self.examples = tuple(examples)
         super().__init__(shape=None, dtype=None, seed=seed)
 
