@@ -209,6 +209,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
         Raises:
             QueryBudgetExceeded: If that is more than ``query_budget`` allows in this century.
+            RecordingError: If the humans are recorded, and not on a comparison's item.
         """
         self._check_budget(len(comparisons))
         preferences = self.history.preferences(self._voters, comparisons)
@@ -220,6 +221,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
         Raises:
             QueryBudgetExceeded: As ``ask``.
+            RecordingError: If the humans are recorded, and not on a prompt.
             TypeError: If the history is simulated: its humans have no words.
         """
         self._check_budget(len(prompts))

@@ -118,12 +118,7 @@ def _checked(path: Path, data: Any) -> Manifest:
         demand(isinstance(data[key], str), key, "text", data[key])
     demand(type(data["reply_seed"]) is int, "reply_seed", "a whole number", data["reply_seed"])
     centuries = data["centuries"]
-    # Labels become names of folders, so nothing but labels may pass.
-    known = isinstance(centuries, list) and len(centuries) >= 2 and all(label in CENTURIES for label in centuries)
-    start = CENTURIES.index(centuries[0]) if known else 0
-    demand(
-        known and tuple(centuries) == CENTURIES[start : start + len(centuries)], "centuries", "consecutive labels, at least two", centuries
-    )
+    demand(_are_consecutive(centuries), "centuries", "consecutive labels, at least two", centuries)
     for key in ("questionnaire", "versions", "files"):
         demand(_maps_text(data[key]), key, "an object of texts", data[key])
     needed = ["evaluation_sha256", "name", "survey_sha256"]
@@ -133,10 +128,23 @@ def _checked(path: Path, data: Any) -> Manifest:
     models = data["models"]
     demand(isinstance(models, dict) and sorted(models) == sorted(centuries), "models", "one for each of the centuries", models)
     for label, model in models.items():
-        fits = isinstance(model, dict) and sorted(model) == ["adapter", "base", "revision", "sha256"]
-        fits = fits and _maps_text({key: value for key, value in model.items() if key in ("base", "sha256") or value is not None})
-        demand(fits, f"models: {label}", "base, revision, adapter and sha256, the first and last of them texts", model)
+        demand(_is_model(model), f"models: {label}", "base, revision, adapter and sha256, the first and last of them texts", model)
     return Manifest(**{**data, "centuries": tuple(centuries)})
+
+
+def _are_consecutive(labels: Any) -> bool:
+    """Whether these are labels of consecutive centuries; they become names of folders, so nothing else may pass."""
+    if not isinstance(labels, list) or len(labels) < 2 or any(label not in CENTURIES for label in labels):
+        return False
+    start = CENTURIES.index(labels[0])
+    return tuple(labels) == CENTURIES[start : start + len(labels)]
+
+
+def _is_model(data: Any) -> bool:
+    """Whether this names a model; its revision and its adapter may be null."""
+    if not isinstance(data, dict) or sorted(data) != ["adapter", "base", "revision", "sha256"]:
+        return False
+    return _maps_text({key: value for key, value in data.items() if key in ("base", "sha256") or value is not None})
 
 
 def _maps_text(data: Any) -> bool:

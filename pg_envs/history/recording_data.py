@@ -26,8 +26,8 @@ def _schema(kind: str) -> pa.Schema:
     """Columns of a data file; nothing may be null."""
     import pyarrow as pa
 
-    def column(name: str, kind: Any) -> pa.Field:
-        return pa.field(name, kind, nullable=False)
+    def column(name: str, of_type: Any) -> pa.Field:
+        return pa.field(name, of_type, nullable=False)
 
     if kind == "preferences":
         numbers = pa.list_(column("element", pa.float64()))
