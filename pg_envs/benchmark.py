@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -120,7 +121,9 @@ def _prepare(options: Run) -> tuple[Path, dict[str, Any], _Done]:
         "seed": options.seed,
     }
     challenge = options.env.split("/")[-1].removesuffix("-v0").lower()
-    name = options.name or f"{challenge}-{options.agent.replace(':', '.')}-{config['env_args']['history']}-s{options.seed}"
+    # A recorded history's name holds a path.
+    history = re.sub(r"[^\w.-]+", "-", str(config["env_args"]["history"]))
+    name = options.name or f"{challenge}-{options.agent.replace(':', '.')}-{history}-s{options.seed}"
     folder = options.out / name
     if folder.exists() and options.name:
         raise FileExistsError(f"{folder} exists and is never overwritten; choose another --name, or go on with --resume {folder}")

@@ -1,4 +1,4 @@
-"""The command line: ``pg-envs run`` and ``pg-envs list``."""
+"""The command line: ``pg-envs run``, ``pg-envs record`` and ``pg-envs list``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
 from pg_envs.history.registry import HISTORIES
+from pg_envs.models.engine import ENGINES
 from pg_envs.plugins import agent_names
+from pg_envs.values.measure import Mode
 
 EXIT_AGENT_STOPPED = 1
 EXIT_BAD_INPUT = 2
@@ -47,12 +49,29 @@ class Run:
 
 
 @dataclass
+class Record:
+    """Ask a history's humans everything once, and keep the answers in a folder, usable as history=recorded:FOLDER.
+
+    Exit codes as of run. What was interrupted lies in FOLDER.partial, and the same command goes on with it.
+    """
+
+    out: Annotated[Path, _help("the folder to make; one that exists is never overwritten")]
+    history: Annotated[str, _help("whose humans: a history of language models that are run here")] = "histtiny"
+    questionnaire: Annotated[str, _help("'bundled', or a folder with MoralEvals' three files")] = "bundled"
+    centuries: Annotated[tuple[str, str] | None, _help("first and last century, e.g. C019 C021; all by default")] = None
+    engine: Annotated[str, _help(f"what runs the models: {', '.join(ENGINES)}")] = "transformers"
+    mode: Annotated[Mode, _help("read probabilities, or sample replies")] = "logprob"
+
+
+@dataclass
 class List:
     """Say what there is to choose from: environments and their arguments, histories, agents and their settings."""
 
 
 COMMANDS: Any = (
-    Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)] | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+    Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
+    | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
+    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
 )
 
 
@@ -100,9 +119,25 @@ def list_choices() -> None:
         console.print(table)
 
 
+def record_and_say(command: Record) -> None:
+    """Do what ``pg-envs record`` was asked for, showing progress."""
+    from pg_envs.display import LiveDisplay, quieten_libraries
+    from pg_envs.progress import reporting_to
+    from pg_envs.record import record
+
+    quieten_libraries()
+    with LiveDisplay(f"recording {command.history}") as display, reporting_to(display.report):
+        try:
+            record(**vars(command))
+        except KeyboardInterrupt:
+            print(f"What was finished is in {command.out}.partial; the same command goes on with it.", file=sys.stderr)
+            raise
+    print(f"{command.out} is complete; use it as history='recorded:{command.out}'")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    command: Run | List = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
+    command: Run | Record | List = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if isinstance(command, List):
         list_choices()
@@ -114,6 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
         sys.path.insert(0, str(Path.cwd()))
     try:
+        if isinstance(command, Record):
+            record_and_say(command)
+            return 0
         return 0 if run_and_save(command) else EXIT_INTERRUPTED
     except KeyboardInterrupt:
         print("pg-envs: stopped", file=sys.stderr)

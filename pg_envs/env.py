@@ -13,6 +13,8 @@ from gymnasium import spaces
 
 from pg_envs.history.base import Survey, Values
 from pg_envs.history.registry import make_history
+from pg_envs.models.ref import ModelRef
+from pg_envs.models.space import AnyModelSpace
 from pg_envs.values.dimensions import N_DIMENSIONS
 from pg_envs.values.measure import Mode
 from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
@@ -56,6 +58,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         votes: VoteRule = "sample",
         query_budget: int | None = None,
         centuries: tuple[str, str] | list[str] | None = None,
+        initial_policy: str | None = None,
         render_mode: str | None = None,
     ) -> None:
         """Check the arguments and lay out the spaces; models load at first use. See the challenges for the arguments."""
@@ -75,6 +78,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
             }
         )
         self.action_space = self.history.policy_space
+        self._initial_policy = None if initial_policy is None else self._named_policy("initial_policy", initial_policy)
         self.reward_space = spaces.Box(-1.0, 1.0, (N_DIMENSIONS,), np.float64)
         if self.n_steps < 2:
             raise ValueError(
@@ -136,8 +140,8 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
     @property
     def initial_policy(self) -> Any:
-        """What the policy starts as: a copy of the first century's humans."""
-        return self.history.human(0)
+        """What the policy starts as: a copy of the first century's humans, unless another was named."""
+        return self.history.human(0) if self._initial_policy is None else self._initial_policy
 
     @property
     def century(self) -> int:
@@ -205,6 +209,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
         Raises:
             QueryBudgetExceeded: If that is more than ``query_budget`` allows in this century.
+            RecordingError: If the humans are recorded, and not on a comparison's item.
         """
         self._check_budget(len(comparisons))
         preferences = self.history.preferences(self._voters, comparisons)
@@ -216,6 +221,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
         Raises:
             QueryBudgetExceeded: As ``ask``.
+            RecordingError: If the humans are recorded, and not on a prompt.
             TypeError: If the history is simulated: its humans have no words.
         """
         self._check_budget(len(prompts))
@@ -244,6 +250,15 @@ class ProgressEnv(gym.Env[Observation, Any]):
             )
 
     # ------------------------------------------------------------------ inside
+
+    def _named_policy(self, argument: str, name: str) -> ModelRef:
+        """The policy that an argument names, if it is one of this environment's."""
+        ref = ModelRef.parse(name)
+        if not isinstance(self.action_space, AnyModelSpace) or ref not in self.action_space:
+            raise InvalidPolicy(
+                f"{argument}={name!r} is not in {self.action_space}, this history's policies; leave it out, or change history"
+            )
+        return ref
 
     def _observe(self) -> Observation:
         votes = cast_votes(self._survey_preferences(), self.vote_rule, self.np_random)

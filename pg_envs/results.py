@@ -154,7 +154,7 @@ def _upstream_vectors(env: ProgressEnv) -> dict[str, Any]:
 def _upstream_proxies(env: ProgressEnv) -> list[np.ndarray]:
     """Upstream's vectors of the human proxies of Coevolve, the untouched first one included; none elsewhere."""
     proxies = [step["proxy_vector_upstream"] for step in env.trace if "proxy_vector_upstream" in step]
-    return [env.history.human_values(0).upstream, *proxies] if proxies else []
+    return [env.untouched_values.upstream, *proxies] if proxies else []  # type: ignore[attr-defined]
 
 
 def _proxy_cosines(env: ProgressEnv, proxies: list[np.ndarray]) -> list[list[float]]:

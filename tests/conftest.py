@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_support import save_llama
+from tests_support import TINY_FAMILY_CENTURIES, save_llama, save_random_adapter
 
-from pg_envs.models.ref import local_path
+from pg_envs.models.ref import ModelRef, local_path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -61,6 +61,33 @@ def tokenizer():
 def random_base(tmp_path_factory, tokenizer) -> Path:
     """A random Llama of a few thousand parameters, saved as a model folder."""
     return save_llama(tmp_path_factory.mktemp("models") / "random", tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_family_refs(random_base, tmp_path_factory) -> tuple[ModelRef, ...]:
+    """Nine names on the random base, of which the last four have adapters, random ones."""
+    folder = tmp_path_factory.mktemp("family")
+    adapters = [folder / f"C{number:03d}" for number in range(13, 22)]
+    for seed, adapter in enumerate(adapters[5:]):
+        save_random_adapter(adapter, random_base, seed)
+    return tuple(ModelRef(str(random_base), adapter=str(adapter)) for adapter in adapters)
+
+
+@pytest.fixture
+def tiny_family(tiny_family_refs, monkeypatch) -> tuple[ModelRef, ...]:
+    """``histtiny``'s models are a random family from C018 on: every way through the code, in milliseconds a century."""
+    monkeypatch.setattr("pg_envs.history.registry.histtiny_refs", lambda: tiny_family_refs)
+    return tiny_family_refs[5:]
+
+
+@pytest.fixture(scope="session")
+def tiny_recording(tiny_family_refs, small_questionnaire, tmp_path_factory) -> Path:
+    """The recording of the random family's four centuries on the small questionnaire."""
+    from pg_envs.record import record
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pg_envs.history.registry.histtiny_refs", lambda: tiny_family_refs)
+        return record(tmp_path_factory.mktemp("recordings") / "tiny", questionnaire=small_questionnaire, centuries=TINY_FAMILY_CENTURIES)
 
 
 class Scripted:

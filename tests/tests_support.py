@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+TINY_FAMILY_CENTURIES = ("C018", "C021")
+"""The centuries of which the fixture ``tiny_family`` has models."""
+
 
 def save_llama(folder: Path, tokenizer, hidden_size: int = 32, seed: int = 0) -> Path:
     import torch
@@ -21,5 +24,36 @@ def save_llama(folder: Path, tokenizer, hidden_size: int = 32, seed: int = 0) ->
         bos_token_id=tokenizer.bos_token_id,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_random_adapter(folder: Path, base: Path, seed: int) -> Path:
+    """A LoRA adapter on a saved base that changes its answers at random."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    config = LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(model, config).save_pretrained(folder)
+    return folder
+
+
+def save_other_architecture(folder: Path, tokenizer, name: str) -> Path:
+    """A random GPT-2 (``gpt2``) or Qwen3 (``qwen3``) of a few thousand parameters, saved as a model folder."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    if name == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 4}
+    elif name == "qwen3":
+        shape |= {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
+    special = {key: getattr(tokenizer, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    config = AutoConfig.for_model(name, vocab_size=len(tokenizer), initializer_range=0.2, **shape, **special)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

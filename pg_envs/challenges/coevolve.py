@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ class CoevolveEnv(ProgressEnv):
     As in Follow, but votes are the *proxy's*: ``Dict(century: Discrete(N), votes: Box(-1, 1, (Q,), int8))``.
 
     ## Starting State
-    The second century in view; proxy and policy are copies of the first century's humans.
+    The second century in view; proxy and policy are copies of the first century's humans, unless ``proxy`` or
+    ``initial_policy`` names another model.
 
     ## Rewards
     After the proxy's two updates: mean_i max_{j >= i} cos(v(proxy), v(human_j)), i and j over all centuries, a
@@ -87,6 +89,7 @@ class CoevolveEnv(ProgressEnv):
     |---|---|---|
     | ``history_epochs`` | ``1`` | passes of the proxy over history's answers; 0 for none |
     | ``policy_epochs`` | ``2`` | passes of the proxy over the policy's answers; 0 for none |
+    | ``proxy`` | ``None`` | another model that the proxy starts as, named as ``initial_policy`` is; recorded humans may need it |
 
     All other arguments as in Follow. Where the history is simulated, n epochs move the proxy 1 - 0.7^n of the way.
 
@@ -97,11 +100,12 @@ class CoevolveEnv(ProgressEnv):
     * v0: first version.
     """
 
-    def __init__(self, history_epochs: int = 1, policy_epochs: int = 2, **kwargs: Any) -> None:
-        """As ``FollowEnv``, and how long the proxy learns from either side.
+    def __init__(self, history_epochs: int = 1, policy_epochs: int = 2, proxy: str | None = None, **kwargs: Any) -> None:
+        """As ``FollowEnv``, how long the proxy learns from either side, and what it is made from.
 
         Raises:
             ValueError: If a number of epochs is not a whole number, 0 or more.
+            InvalidPolicy: If ``proxy`` is not in the action space.
         """
         for name, value in (("history_epochs", history_epochs), ("policy_epochs", policy_epochs)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -110,6 +114,7 @@ class CoevolveEnv(ProgressEnv):
         self._proxy: Any = None
         self._human_units: np.ndarray | None = None
         super().__init__(**kwargs)
+        self._named_proxy = None if proxy is None else self._named_policy("proxy", proxy)
 
     @property
     def n_steps(self) -> int:
@@ -122,18 +127,36 @@ class CoevolveEnv(ProgressEnv):
         return self._proxy
 
     @property
+    def untouched_values(self) -> Values:
+        """The values of the proxy before it learnt anything."""
+        return self.history.human_values(0) if self._named_proxy is None else self._named_proxy_values
+
+    @property
     def judged_ahead(self) -> None:
         """Not fixed: the proxy is compared with the humans of all centuries."""
         return
 
     def episode_score(self) -> float:
         """Mean over the proxies, the untouched first one included, as published."""
-        untouched, _, _ = progress_score(self.history.human_values(0).vector(self.scoring), self._humans())
+        untouched, _, _ = progress_score(self.untouched_values.vector(self.scoring), self._humans())
         return float(np.mean([untouched, *(step["reward"] for step in self.trace)]))
 
     def _begin(self) -> None:
-        self._proxy, self._human_units = self.history.human(0), None
-        self._proxy_preferences = self.history.human_survey_preferences(0)
+        self._human_units = None
+        if self._named_proxy is None:
+            self._proxy, self._proxy_preferences = self.history.human(0), self.history.human_survey_preferences(0)
+        else:
+            self._proxy, self._proxy_preferences = self._named_proxy, self._named_proxy_preferences
+
+    # A named proxy is the same in every episode, so it is asked once, as humans are.
+
+    @cached_property
+    def _named_proxy_values(self) -> Values:
+        return self.history.values(self._named_proxy)
+
+    @cached_property
+    def _named_proxy_preferences(self) -> np.ndarray:
+        return self.history.preferences(self._named_proxy, self.survey)
 
     @property
     def _voters(self) -> Any:

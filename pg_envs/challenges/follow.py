@@ -19,7 +19,8 @@ class FollowEnv(ProgressEnv):
 
     ## Action Space
     The history's: ``ModelSpace`` (a ``ModelRef`` on the history's base) where humans are language models;
-    ``Box(-1, 1, (19,), float64)``, the value vector itself, where the history is simulated.
+    ``AnyModelSpace`` (any ``ModelRef``) where they are recorded; ``Box(-1, 1, (19,), float64)``, the value vector
+    itself, where the history is simulated.
 
     ## Observation Space
     ``Dict(century: Discrete(N), votes: Box(-1, 1, (Q,), int8))``. ``env.unwrapped.survey[i]`` is the comparison
@@ -57,7 +58,7 @@ class FollowEnv(ProgressEnv):
 
     | argument | default | meaning |
     |---|---|---|
-    | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``simulated``, ``simulated-random`` |
+    | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``simulated``, ``simulated-random``, ``recorded:DIR`` |
     | ``questionnaire`` | ``"bundled"`` | or a folder with MoralEvals' three files |
     | ``engine`` | ``"transformers"`` | what runs language models |
     | ``mode`` | ``"logprob"`` | read probabilities, or sample replies (``"generate"``) |
@@ -65,6 +66,7 @@ class FollowEnv(ProgressEnv):
     | ``votes`` | ``"sample"`` | draw votes from probabilities; ``"majority"`` takes the larger side |
     | ``query_budget`` | ``None`` | questions allowed beyond the survey, per century |
     | ``centuries`` | ``None`` | first and last label, e.g. ``("C017", "C021")``; None is all nine |
+    | ``initial_policy`` | ``None`` | another model to start from, as ``base``, ``base+adapter`` or ``base@revision+adapter`` |
     | ``render_mode`` | ``None`` | ``"ansi"`` or ``"rgb_array"`` |
 
     ## References

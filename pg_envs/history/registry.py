@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
 from pg_envs.history.live import LiveHistory, histtiny_refs
+from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
 from pg_envs.models.engine import ENGINES, EngineError
 from pg_envs.values.measure import MODES, Mode
@@ -13,7 +14,9 @@ HISTORIES: dict[str, str] = {
     "histtiny": "nine small language models with planted values, bundled (the default)",
     "simulated": "value vectors only, the planted trajectory of histtiny",
     "simulated-random": "value vectors only, a new smooth trajectory at every reset",
+    "recorded:DIR": "the recorded answers of a history's humans, from pg-envs record; recorded:histtiny is bundled",
 }
+RECORDED = "recorded:"
 
 
 def parse_centuries(centuries: tuple[str, str] | list[str] | None) -> tuple[int, int]:
@@ -46,12 +49,16 @@ def make_history(
         HistoryError: If there is no such history or no such range of centuries.
         EngineError: If there is no such engine.
         ValueError: If there is no such mode.
+        RecordingError: If there is no such recording, or it is of something else than asked for.
     """
     first, last = parse_centuries(centuries)
     if engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
     if mode not in MODES:
         raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}")
+    if isinstance(name, str) and name.startswith(RECORDED):
+        labels = None if centuries is None else CENTURIES[first : last + 1]
+        return RecordedHistory(name.removeprefix(RECORDED), survey, evaluation, labels, engine, mode)
     if name == "simulated":
         return SimulatedHistory(survey, evaluation, first, last)
     if name == "simulated-random":

@@ -38,6 +38,21 @@ class ModelRef:
         """The ModelRef that ``to_json`` wrote."""
         return cls(**data)
 
+    @classmethod
+    def parse(cls, text: str) -> ModelRef:
+        """The ModelRef that ``base``, ``base+adapter`` or ``base@revision+adapter`` names, as ``str`` writes it.
+
+        The base ends at the first ``+`` and its name at the first ``@``, so a base's folder must have neither in its path.
+
+        Raises:
+            ModelRefError: If a part is empty.
+        """
+        whole_base, plus, adapter = str(text).partition("+")
+        base, at, revision = whole_base.partition("@")
+        if not base or (at and not revision) or (plus and not adapter):
+            raise ModelRefError(f"{text!r} names no model: expected BASE, BASE+ADAPTER or BASE@REVISION+ADAPTER")
+        return cls(base, revision or None, adapter or None)
+
     def with_adapter(self, adapter: str | Path | None) -> ModelRef:
         """The same base with another adapter."""
         return ModelRef(self.base, self.revision, None if adapter is None else str(adapter))

@@ -1,0 +1,135 @@
+"""Histories whose humans answer from a recording: no human model is loaded, nor the libraries that would run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pg_envs.history.base import Survey, Values
+from pg_envs.history.model_history import ModelHistory
+from pg_envs.history.recording import MANIFEST, Manifest, RecordingError, read_manifest
+from pg_envs.history.recording_data import RecordedCentury, file_sha256
+from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.models.space import AnyModelSpace
+from pg_envs.values.measure import Mode
+from pg_envs.values.questionnaire import Item, Questionnaire
+
+BUNDLED = {"histtiny": "pg_envs:recordings/histtiny"}
+"""Recordings that ship with the package, by their short names."""
+
+
+class RecordedHistory(ModelHistory):
+    """Humans are recorded; policies are run live, whatever their architecture.
+
+    Given the same seed, an episode of Follow or Predict is the one that the live history gives on the machine, with the
+    number of threads and with the library versions of the recording, bit for bit: votes, answers to survey items, the
+    humans' values and standard errors. (A policy's own values are measured where it is run.) Live numbers differ in
+    their last digits from machine to machine; a recording's do not.
+
+    A policy that bears the name of a recorded century's model has that century's recorded values, and is not loaded.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        survey: Survey,
+        evaluation: Questionnaire,
+        centuries: tuple[str, ...] | None = None,
+        engine: str = "transformers",
+        mode: Mode = "logprob",
+    ) -> None:
+        """Read the manifest; data files are read, and checked against its hashes, when they are first needed.
+
+        Args:
+            source: A folder, ``pg_envs:...``, or the short name of a bundled recording (``histtiny``).
+            survey: What humans are asked; must be what was recorded.
+            evaluation: What values are measured on; must be what was recorded.
+            centuries: Labels of consecutive centuries; None for all that were recorded.
+            engine: Which engine runs policies.
+            mode: How values are read; must be how they were recorded.
+
+        Raises:
+            RecordingError: If there is no such recording, or it is damaged, or of something else than asked for.
+        """
+        self.folder = local_path(BUNDLED.get(source, source)) or Path(source)
+        self.manifest = manifest = read_manifest(self.folder)
+        _check_same(self.folder, manifest, survey, evaluation, mode)
+        labels = manifest.centuries if centuries is None else centuries
+        missing = [label for label in labels if label not in manifest.centuries]
+        if missing:
+            has = f"{manifest.centuries[0]} to {manifest.centuries[-1]}"
+            raise RecordingError(
+                f"{self.folder}: no century {missing[0]}: expected {labels[0]} to {labels[-1]}, found {has}; narrow centuries"
+            )
+        refs = dict(zip(manifest.centuries, manifest.refs, strict=True))
+        super().__init__(f"recorded:{manifest.name}", [refs[label] for label in labels], labels, survey, evaluation, engine, mode)
+        self.policy_space = AnyModelSpace(self.refs)
+        self._centuries = [RecordedCentury(self.folder, manifest, label, survey.questionnaire.items) for label in labels]
+
+    def human_values(self, century: int) -> Values:
+        """The century's recorded values."""
+        return self._centuries[century].values
+
+    def _human_option_probabilities(self, century: int, items: Sequence[Item]) -> Mapping[Item, np.ndarray]:
+        by_item = self._centuries[century].option_probabilities
+        for item in items:
+            if item not in by_item:
+                raise RecordingError(
+                    f"{self.folder} has no answer of {self.labels[century]} to item {item.item_id!r} ({item.context[:60]!r}): only the "
+                    f"survey's {len(by_item)} items are recorded; ask about those, or use a live history"
+                )
+        return by_item
+
+    def _human_replies(self, century: int, prompts: Sequence[str], seed: int) -> list[str]:
+        replies = self._centuries[century].replies
+        for prompt in prompts:
+            if prompt not in replies:
+                raise RecordingError(
+                    f"{self.folder} has no reply of {self.labels[century]} to {prompt[:80]!r}: only {len(replies)} prompts are recorded, "
+                    "those of pg_envs.values.open_questions when it was made; ask one of them, or use a live history"
+                )
+        return [replies[prompt] for prompt in prompts]
+
+    def influence(self, proxy: ModelRef, source: ModelRef, n_epochs: int, rng: np.random.Generator) -> ModelRef:
+        """As live; what a recorded century teaches is drawn from its recorded probabilities.
+
+        Raises:
+            RecordingError: If the proxy is a recorded model that is not on this machine: it cannot learn.
+        """
+        try:
+            self.engine.check(proxy)
+        except ModelRefError as error:
+            raise RecordingError(f"the human proxy must be a model that can be trained here; pass proxy='BASE+ADAPTER': {error}") from error
+        return super().influence(proxy, source, n_epochs, rng)
+
+    def describe(self) -> dict[str, Any]:
+        """The recording's hash, and whom it says it recorded."""
+        models = {label: self.manifest.models[label] for label in self.labels}
+        recorded = {
+            "manifest_sha256": file_sha256(self.folder / MANIFEST),
+            "engine": self.manifest.engine,
+            "versions": self.manifest.versions,
+        }
+        return {**super().describe(), "engine": self.engine_name, "mode": self.mode, "models": models, "recording": recorded}
+
+    def check_policy(self, policy: ModelRef) -> None:
+        """Raise ``ModelRefError`` if the policy is not recorded and cannot be loaded."""
+        if policy not in self.refs:
+            self.engine.check(policy)
+
+
+def _check_same(folder: Path, manifest: Manifest, survey: Survey, evaluation: Questionnaire, mode: Mode) -> None:
+    """Refuse a recording that was made with another questionnaire or in another mode."""
+    path, recorded = folder / MANIFEST, manifest.questionnaire
+    for half, ours in (("survey", survey.questionnaire.content_hash), ("evaluation", evaluation.content_hash)):
+        theirs = recorded[f"{half}_sha256"]
+        if theirs != ours:
+            raise RecordingError(
+                f"{path}: another questionnaire was recorded: expected the {half} half {ours}, found {theirs} of {recorded['name']!r}; "
+                "pass that questionnaire, or record this one with pg-envs record --questionnaire"
+            )
+    if manifest.mode != mode:
+        raise RecordingError(f"{path}: recorded in another mode: expected {mode!r}, found {manifest.mode!r}; pass mode={manifest.mode!r}")

@@ -1,0 +1,127 @@
+"""Making a recording: a live history is asked everything once, and a folder keeps the answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pg_envs.history.base import HistoryError, Survey
+from pg_envs.history.live import LiveHistory
+from pg_envs.history.recording import KINDS, MANIFEST, MAX_MANIFEST_BYTES, Manifest, RecordingError, data_file, read_limited
+from pg_envs.history.recording_data import file_sha256, write_century
+from pg_envs.history.registry import make_history
+from pg_envs.progress import report
+from pg_envs.results import versions, write_json
+from pg_envs.values.measure import Mode
+from pg_envs.values.open_questions import OPEN_QUESTIONS
+from pg_envs.values.questionnaire import load_questionnaire
+
+REPLY_SEED = 0
+
+
+def record(
+    out: Path,
+    history: str = "histtiny",
+    questionnaire: str = "bundled",
+    centuries: tuple[str, str] | None = None,
+    engine: str = "transformers",
+    mode: Mode = "logprob",
+) -> Path:
+    """Record a live history.
+
+    Centuries are written to the folder ``OUT.partial``, which is renamed when all are there: a recording that was
+    interrupted never lies at ``out``, and the same call goes on with the centuries that are missing.
+
+    Args:
+        out: The folder to make.
+        history: Which history; its humans must be language models that are run here.
+        questionnaire: As an environment's.
+        centuries: First and last label; None for all.
+        engine: What runs the models.
+        mode: How values are read.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        FileExistsError: If ``out`` exists.
+        HistoryError: If there is no such history, or its humans are no language models.
+        RecordingError: If ``OUT.partial`` is the beginning of another recording.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists and is never overwritten; choose another folder")
+    survey, evaluation = load_questionnaire(questionnaire).split()
+    live = make_history(history, Survey(survey), evaluation, centuries, engine, mode)
+    if not isinstance(live, LiveHistory):
+        raise HistoryError(f"history {history!r} cannot be recorded: expected one whose humans are language models run here, e.g. histtiny")
+    manifest = _describe(live, questionnaire)
+    partial = out.with_name(out.name + ".partial")
+    _begin(partial, manifest)
+    with closing(live):
+        for century, label in enumerate(live.labels):
+            report(f"{label}: the humans are asked", century, live.n_centuries)
+            if not (partial / label).exists():
+                _record_century(live, century, partial / label)
+    names = [data_file(label, kind) for label in live.labels for kind in KINDS]
+    write_json(partial / MANIFEST, replace(manifest, files={name: file_sha256(partial / name) for name in names}).to_json())
+    os.rename(partial, out)
+    return out
+
+
+def _describe(live: LiveHistory, questionnaire: str) -> Manifest:
+    """The manifest of a recording that has no files yet."""
+    told = live.describe()
+    halves = {
+        "name": Path(questionnaire).name,
+        "survey_sha256": live.survey.questionnaire.content_hash,
+        "evaluation_sha256": live.evaluation.content_hash,
+    }
+    return Manifest(
+        name=live.name,
+        centuries=live.labels,
+        models=told["models"],
+        questionnaire=halves,
+        mode=live.mode,
+        engine=live.engine_name,
+        versions=versions(),
+        reply_seed=REPLY_SEED,
+        files={},
+    )
+
+
+def _begin(partial: Path, manifest: Manifest) -> None:
+    """Make the folder of unfinished recordings, or make sure that what lies there is the beginning of this one."""
+    path, ours = partial / MANIFEST, manifest.to_json()
+    partial.mkdir(parents=True, exist_ok=True)
+    if not any(partial.iterdir()):
+        write_json(path, ours)
+    try:
+        theirs = json.loads(read_limited(path, MAX_MANIFEST_BYTES))
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{partial} is not the beginning of a recording: {error}; move it away, or choose another folder") from error
+    differing = [key for key in ours if key != "files" and theirs.get(key) != ours[key]]
+    if differing:
+        key = differing[0]
+        raise RecordingError(
+            f"{partial} is the beginning of another recording: {key}: expected {ours[key]!r}, found {theirs.get(key)!r}; "
+            "remove it to begin anew, or choose another folder"
+        )
+
+
+def _record_century(live: LiveHistory, century: int, folder: Path) -> None:
+    """Ask a century's humans everything, in the order of an episode, and write it to ``folder`` in one go."""
+    human, items = live.human(century), live.survey.questionnaire.items
+    probabilities = live.option_probabilities(human, items)
+    values = live.human_values(century)
+    replies = live.respond(human, OPEN_QUESTIONS, np.random.default_rng(REPLY_SEED))
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    write_century(temporary, items, probabilities, values, dict(zip(OPEN_QUESTIONS, replies, strict=True)))
+    os.rename(temporary, folder)

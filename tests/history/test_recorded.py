@@ -1,0 +1,218 @@
+"""Episodes from a recording are those of the live history, and need no human model."""
+
+import json
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from tests_support import TINY_FAMILY_CENTURIES, save_other_architecture
+
+import pg_envs
+from pg_envs.env import InvalidPolicy
+from pg_envs.history.live import histtiny_refs
+from pg_envs.history.recorded import RecordedHistory
+from pg_envs.history.recording import RecordingError
+from pg_envs.models.checks import fingerprint
+from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.record import REPLY_SEED
+from pg_envs.values.open_questions import OPEN_QUESTIONS
+from pg_envs.values.survey import Comparison
+
+FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS
+
+
+@pytest.fixture
+def make(tiny_recording, tiny_family, small_questionnaire):
+    """Make an environment on the random family: ``history`` is ``live`` or ``recorded``."""
+
+    def make(history, env_id=FOLLOW, **kwargs):
+        kwargs = {"questionnaire": small_questionnaire, "disable_env_checker": True, **kwargs}
+        if history == "live":
+            return gym.make(env_id, **{"history": "histtiny", "centuries": TINY_FAMILY_CENTURIES, **kwargs})
+        return gym.make(env_id, history=f"recorded:{tiny_recording}", **kwargs)
+
+    return make
+
+
+def episode(env, policies, seed):
+    """Everything an episode gives, questions in every century included."""
+    inner = env.unwrapped
+    seen = [env.reset(seed=seed)]
+    for policy in policies:
+        for comparisons in (inner.survey[3:4], inner.survey[::-2], inner.survey):
+            seen.append(inner.ask(comparisons))
+        seen.append(env.step(policy))
+    assert seen[-1][2], "the episode has ended"
+    return seen
+
+
+# ---------------------------------------------------------------------- the same episodes
+
+
+@pytest.mark.parametrize(
+    ("env_id", "settings", "n_steps"),
+    [(FOLLOW, {}, 3), (FOLLOW, {"centuries": ("C019", "C021"), "votes": "majority"}, 2), (PREDICT, {"scoring": "upstream"}, 2)],
+)
+def test_an_episode_is_the_live_one_bit_for_bit(make, tiny_family, env_id, settings, n_steps):
+    base = tiny_family[0].with_adapter(None)
+    # A policy that is measured, one that is nobody's copy for long, one that is a century's humans.
+    policies = [base, tiny_family[1], tiny_family[3]][:n_steps]
+    live, recorded = (episode(make(kind, env_id, **settings), policies, seed=5) for kind in ("live", "recorded"))
+    assert data_equivalence(live, recorded, exact=True)
+    assert len({tuple(step[0]["votes"]) for step in recorded[::4][:-1]}) == n_steps, "centuries differ, so that equality says something"
+
+
+def test_replies_are_those_of_the_live_history_and_later_draws_too(make):
+    replies, votes = [], []
+    for kind in ("live", "recorded"):
+        env = make(kind).unwrapped
+        env.reset(seed=0)
+        replies.append(env.history.respond(env.history.human(1), OPEN_QUESTIONS, np.random.default_rng(REPLY_SEED)))
+        env.respond(OPEN_QUESTIONS[:2])
+        votes.append(env.ask(env.survey).tolist())
+    assert replies[0] == replies[1]
+    assert len(set(replies[0])) > 1
+    assert votes[0] == votes[1]
+
+
+def test_coevolve_is_the_live_one_too(make, tiny_family):
+    policies = [tiny_family[3], tiny_family[0]]
+    settings = {"centuries": ("C019", "C021"), "policy_epochs": 0}
+    live, recorded = (episode(make(kind, COEVOLVE, **settings), policies, seed=2) for kind in ("live", "recorded"))
+    assert data_equivalence(live, recorded, exact=True)
+    assert not np.array_equal(recorded[4][4]["proxy_vector"], recorded[8][4]["proxy_vector"])
+
+
+def test_a_policy_that_is_a_centurys_humans_has_their_recorded_values(make):
+    history = make("recorded").unwrapped.history
+    assert history.values(history.human(2)) is history.human_values(2)
+    assert history.human_values(2).centred.dtype == np.float64
+
+
+# ---------------------------------------------------------------------- without the human models
+
+
+def test_humans_need_neither_their_models_nor_the_libraries():
+    code = (
+        "import sys, gymnasium as gym\n"
+        "env = gym.make('pg_envs:ProgressGym/Follow-v0', history='recorded:histtiny', centuries=('C019', 'C021'))\n"
+        "env.reset(seed=0)\n"
+        "inner = env.unwrapped\n"
+        "inner.ask(inner.survey[:9]), inner.respond(['When is it right to break a promise?'])\n"
+        "print([env.step(inner.history.human(t))[1] for t in (1, 1)])\n"
+        "print([name for name in ('torch', 'transformers', 'datasets', 'peft', 'trl') if name in sys.modules])"
+    )
+    rewards, loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    first, second = json.loads(rewards)
+    assert first == 1.0
+    assert 0.5 < second < 1.0
+    assert loaded == "[]"
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen3"])
+def test_a_policy_may_have_any_architecture(make, tokenizer, random_base, tmp_path, architecture):
+    folder = random_base if architecture == "llama" else save_other_architecture(tmp_path / architecture, tokenizer, architecture)
+    policy = ModelRef(str(folder))
+    env = make("recorded", initial_policy=str(folder))
+    assert policy in env.action_space
+    env.reset(seed=0)
+    assert env.unwrapped.initial_policy == policy
+    _, reward, _, _, info = env.step(policy)
+    assert -1 < reward < 1
+    assert np.abs(info["policy_vector"]).max() > 0.001
+    np.testing.assert_array_equal(info["target_vector"], env.unwrapped.history.human_values(1).centred)
+
+
+def test_a_policy_that_does_not_load_is_refused_and_the_environment_goes_on(make, tmp_path):
+    env = make("recorded")
+    env.reset(seed=0)
+    with pytest.raises(ModelRefError, match="no model folder at"):
+        env.step(ModelRef(str(tmp_path / "nowhere")))
+    assert env.step(env.unwrapped.history.human(1))[1] == 1.0
+
+
+@pytest.mark.parametrize("argument", ["initial_policy", "proxy"])
+def test_a_named_model_must_be_in_the_action_space(argument):
+    for history, name in (("simulated", "some/base"), ("histtiny", "some/base+adapter")):
+        with pytest.raises(InvalidPolicy, match=rf"{argument}='{name}'".replace("+", r"\+") + " is not in"):
+            gym.make(COEVOLVE, history=history, **{argument: name})
+
+
+def test_a_proxy_that_is_not_here_is_refused_and_one_that_is_learns(make, tiny_family, monkeypatch):
+    away = ModelRef("/nowhere/base", adapter="/nowhere/C018")
+    env = make("recorded", COEVOLVE, policy_epochs=0)
+    monkeypatch.setattr(env.unwrapped.history, "refs", (away, *tiny_family[1:]))
+    env.reset(seed=0)
+    with pytest.raises(RecordingError, match="pass proxy="):
+        env.step(tiny_family[1])
+    env = make("recorded", COEVOLVE, policy_epochs=0, proxy=tiny_family[0].base)
+    env.reset(seed=0)
+    inner = env.unwrapped
+    assert inner.proxy == tiny_family[0].with_adapter(None)
+    untouched = inner.history.values(inner.proxy).centred
+    np.testing.assert_array_equal(inner.untouched_values.centred, untouched)
+    _, _, _, _, info = env.step(tiny_family[1])
+    assert np.abs(info["proxy_vector"] - untouched).max() > 0.001
+
+
+# ---------------------------------------------------------------------- what was not recorded
+
+
+def test_an_item_or_a_prompt_that_was_not_recorded_is_named(make):
+    env = make("recorded", query_budget=3).unwrapped
+    env.reset(seed=0)
+    item = env.evaluation.items[0]
+    with pytest.raises(RecordingError, match=rf"no answer of C019 to item '{item.item_id}'.*use a live history"):
+        env.ask([env.survey[0], Comparison(item, 0, 1)])
+    with pytest.raises(RecordingError, match=r"no reply of C019 to 'Why me.'.*use a live history"):
+        env.respond([OPEN_QUESTIONS[0], "Why me?"])
+    assert env.step(env.history.human(1))[4]["n_queries"] == 0, "what was not answered is not counted"
+
+
+@pytest.mark.parametrize("env_id", [FOLLOW, PREDICT])
+def test_gymnasium_checker_has_nothing_to_say(env_id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The checker says this of every space that is not one of Gymnasium's own.
+        warnings.filterwarnings("ignore", message=".*not a.*recognized.*")
+        check_env(gym.make(env_id, history="recorded:histtiny", disable_env_checker=True).unwrapped)
+
+
+def test_gymnasium_checker_has_nothing_to_say_of_coevolve(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*not a.*recognized.*")
+        check_env(make("recorded", COEVOLVE, history_epochs=0, policy_epochs=0).unwrapped)
+
+
+# ---------------------------------------------------------------------- the bundled recording
+
+
+def bundled():
+    return gym.make(FOLLOW, history="recorded:histtiny").unwrapped.history
+
+
+def test_the_bundled_recording_is_of_the_bundled_weights_and_small():
+    history = bundled()
+    assert isinstance(history, RecordedHistory)
+    assert history.refs == histtiny_refs()
+    assert [model["sha256"] for model in history.describe()["models"].values()] == [fingerprint(ref) for ref in histtiny_refs()]
+    assert sum(path.stat().st_size for path in history.folder.rglob("*")) < 1_000_000
+
+
+def test_the_bundled_recording_has_the_values_that_a_live_century_has():
+    import torch
+
+    from pg_envs.models.transformers_engine import TransformersEngine
+    from pg_envs.values.measure import measure
+
+    history = bundled()
+    # In float32, in which it was recorded; bfloat16, used where a processor has units for it, moves values by up to 0.01.
+    live = measure(TransformersEngine(dtype=torch.float32), history.human(8), history.evaluation.items)
+    recorded = history.human_values(8)
+    for name in ("centred", "upstream", "standard_errors"):
+        np.testing.assert_allclose(getattr(recorded, name), getattr(live, name), atol=1e-3)
