@@ -60,6 +60,8 @@ def record(
     live = make_history(history, Survey(survey), evaluation, centuries, engine, mode)
     if not isinstance(live, LiveHistory):
         raise HistoryError(f"history {history!r} cannot be recorded: expected one whose humans are language models run here, e.g. histtiny")
+    # Everything is asked here, whatever an earlier recording says.
+    live.recording = None
     manifest = _describe(live, questionnaire)
     partial = out.with_name(out.name + ".partial")
     _begin(partial, manifest)

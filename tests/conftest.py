@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests_support import TINY_FAMILY_CENTURIES, save_llama, save_random_adapter
 
+from pg_envs.history.registry import LIVE
 from pg_envs.models.ref import ModelRef, local_path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -76,7 +77,7 @@ def tiny_family_refs(random_base, tmp_path_factory) -> tuple[ModelRef, ...]:
 @pytest.fixture
 def tiny_family(tiny_family_refs, monkeypatch) -> tuple[ModelRef, ...]:
     """``histtiny``'s models are a random family from C018 on: every way through the code, in milliseconds a century."""
-    monkeypatch.setattr("pg_envs.history.registry.histtiny_refs", lambda: tiny_family_refs)
+    monkeypatch.setitem(LIVE, "histtiny", lambda: tiny_family_refs)
     return tiny_family_refs[5:]
 
 
@@ -86,7 +87,7 @@ def tiny_recording(tiny_family_refs, small_questionnaire, tmp_path_factory) -> P
     from pg_envs.record import record
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pg_envs.history.registry.histtiny_refs", lambda: tiny_family_refs)
+        patched.setitem(LIVE, "histtiny", lambda: tiny_family_refs)
         return record(tmp_path_factory.mktemp("recordings") / "tiny", questionnaire=small_questionnaire, centuries=TINY_FAMILY_CENTURIES)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from pg_envs.history.base import CENTURIES, Survey, Values
 from pg_envs.history.model_history import ModelHistory
+from pg_envs.history.recorded import RecordedHistory
+from pg_envs.history.recording_data import RecordedCentury
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import ModelSpace
 from pg_envs.progress import report
@@ -22,7 +24,10 @@ def histtiny_refs() -> tuple[ModelRef, ...]:
 
 
 class LiveHistory(ModelHistory):
-    """Humans are run like policies; their values and votes are read from the models when first needed, then remembered."""
+    """Humans are run like policies; their values and votes are read from the models when first needed, then remembered.
+
+    Where a recording of the very same weights is given, what it holds is taken from there instead.
+    """
 
     def __init__(
         self,
@@ -33,15 +38,31 @@ class LiveHistory(ModelHistory):
         evaluation: Questionnaire,
         engine: str = "transformers",
         mode: Mode = "logprob",
+        recording: RecordedHistory | None = None,
     ) -> None:
-        """As ``ModelHistory``; all ``refs`` must be on one base."""
+        """As ``ModelHistory``; all ``refs`` must be on one base.
+
+        Args:
+            name: For results.
+            refs: One model a century.
+            labels: The centuries' labels.
+            survey: What humans are asked.
+            evaluation: What values are measured on.
+            engine: Which engine runs the models.
+            mode: How values are read, see ``pg_envs.values.measure``.
+            recording: The same centuries' recorded answers to the same questions; None to ask everything here.
+        """
         super().__init__(name, refs, labels, survey, evaluation, engine, mode)
+        self.recording = recording
         self.policy_space = ModelSpace(self.refs)
         self._human_values: dict[int, Values] = {}
         self._human_answers: dict[int, dict[Item, np.ndarray]] = {century: {} for century in range(len(self.refs))}
 
     def human_values(self, century: int) -> Values:
         """The century's model's values; measured once."""
+        recorded = self._recorded(century)
+        if recorded is not None:
+            return recorded.values
         if century not in self._human_values:
             report(f"measuring the humans of {self.labels[century]}", 0, 1)
             self._human_values[century] = self._measure(self.refs[century])
@@ -49,12 +70,18 @@ class LiveHistory(ModelHistory):
 
     def _human_option_probabilities(self, century: int, items: Sequence[Item]) -> Mapping[Item, np.ndarray]:
         """Asked once an item."""
-        by_item = self._human_answers[century]
+        by_item, recorded = self._human_answers[century], self._recorded(century)
+        if recorded is not None and not by_item:
+            by_item.update(recorded.option_probabilities)
         new = [item for item in items if item not in by_item]
         if new:
             report(f"asking the humans of {self.labels[century]}", 0, 1)
             by_item.update(self._ask(self.refs[century], new))
         return by_item
+
+    def _recorded(self, century: int) -> RecordedCentury | None:
+        """The century's recorded answers, if there are any and they are these weights'."""
+        return None if self.recording is None else self.recording.of_weights(century, self.refs[century])
 
     def _human_replies(self, century: int, prompts: Sequence[str], seed: int) -> list[str]:
         return self.engine.generate(self.refs[century], prompts, seed=seed)
@@ -64,7 +91,8 @@ class LiveHistory(ModelHistory):
         from pg_envs.models.checks import fingerprint
 
         models = {label: {**ref.to_json(), "sha256": fingerprint(ref)} for label, ref in zip(self.labels, self.refs, strict=True)}
-        return {**super().describe(), "engine": self.engine_name, "mode": self.mode, "models": models}
+        told = {**super().describe(), "engine": self.engine_name, "mode": self.mode, "models": models}
+        return told if self.recording is None else {**told, "recording": self.recording.describe()["recording"]}
 
     def check_policy(self, policy: ModelRef) -> None:
         """Raise ``ModelRefError`` if the policy cannot be loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.space import AnyModelSpace
 from pg_envs.values.measure import Mode
 from pg_envs.values.questionnaire import Item, Questionnaire
+
+logger = logging.getLogger(__name__)
 
 BUNDLED = {"histtiny": "pg_envs:recordings/histtiny"}
 """Recordings that ship with the package, by their short names."""
@@ -67,7 +70,19 @@ class RecordedHistory(ModelHistory):
         refs = dict(zip(manifest.centuries, manifest.refs, strict=True))
         super().__init__(f"recorded:{manifest.name}", [refs[label] for label in labels], labels, survey, evaluation, engine, mode)
         self.policy_space = AnyModelSpace(self.refs)
+        self._same_weights: dict[int, bool] = {}
         self._centuries = [RecordedCentury(self.folder, manifest, label, survey.questionnaire.items) for label in labels]
+
+    def of_weights(self, century: int, ref: ModelRef) -> RecordedCentury | None:
+        """A century's recorded answers, if they are those of ``ref``'s weights as they lie here; else None, which is logged."""
+        if century not in self._same_weights:
+            from pg_envs.models.checks import fingerprint
+
+            expected = self.manifest.models[self.labels[century]]["sha256"]
+            self._same_weights[century] = fingerprint(ref) == expected
+            if not self._same_weights[century]:
+                logger.warning("%s: other weights than those of %s were recorded; they are asked anew", self.folder, ref)
+        return self._centuries[century] if self._same_weights[century] else None
 
     def human_values(self, century: int) -> Values:
         """The century's recorded values."""
@@ -121,15 +136,32 @@ class RecordedHistory(ModelHistory):
             self.engine.check(policy)
 
 
+def is_bundled_of(name: str, survey: Survey, evaluation: Questionnaire, engine: str, mode: Mode) -> bool:
+    """Whether a recording of that name is bundled that was made with this questionnaire, by this engine and in this mode."""
+    if name not in BUNDLED:
+        return False
+    manifest = read_manifest(local_path(BUNDLED[name]) or Path(name))
+    return manifest.engine == engine and manifest.mode == mode and not _other_half(manifest, survey, evaluation)
+
+
+def _other_half(manifest: Manifest, survey: Survey, evaluation: Questionnaire) -> tuple[str, str, str] | None:
+    """The half of the questionnaire that differs from what was recorded: which, ours, theirs."""
+    for half, ours in (("survey", survey.questionnaire.content_hash), ("evaluation", evaluation.content_hash)):
+        theirs = manifest.questionnaire[f"{half}_sha256"]
+        if theirs != ours:
+            return half, ours, theirs
+    return None
+
+
 def _check_same(folder: Path, manifest: Manifest, survey: Survey, evaluation: Questionnaire, mode: Mode) -> None:
     """Refuse a recording that was made with another questionnaire or in another mode."""
-    path, recorded = folder / MANIFEST, manifest.questionnaire
-    for half, ours in (("survey", survey.questionnaire.content_hash), ("evaluation", evaluation.content_hash)):
-        theirs = recorded[f"{half}_sha256"]
-        if theirs != ours:
-            raise RecordingError(
-                f"{path}: another questionnaire was recorded: expected the {half} half {ours}, found {theirs} of {recorded['name']!r}; "
-                "pass that questionnaire, or record this one with pg-envs record --questionnaire"
-            )
+    path = folder / MANIFEST
+    differing = _other_half(manifest, survey, evaluation)
+    if differing is not None:
+        half, ours, theirs = differing
+        raise RecordingError(
+            f"{path}: another questionnaire was recorded: expected the {half} half {ours}, found {theirs} of "
+            f"{manifest.questionnaire['name']!r}; pass that questionnaire, or record this one with pg-envs record --questionnaire"
+        )
     if manifest.mode != mode:
         raise RecordingError(f"{path}: recorded in another mode: expected {mode!r}, found {manifest.mode!r}; pass mode={manifest.mode!r}")

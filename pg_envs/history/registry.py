@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
 from pg_envs.history.live import LiveHistory, histtiny_refs
-from pg_envs.history.recorded import RecordedHistory
+from pg_envs.history.recorded import RecordedHistory, is_bundled_of
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
 from pg_envs.models.engine import ENGINES, EngineError
 from pg_envs.values.measure import MODES, Mode
@@ -12,11 +12,14 @@ from pg_envs.values.questionnaire import Questionnaire
 
 HISTORIES: dict[str, str] = {
     "histtiny": "nine small language models with planted values, bundled (the default)",
+    "live:histtiny": "the same, every answer of the humans read from their models anew instead of from the bundled recording",
     "simulated": "value vectors only, the planted trajectory of histtiny",
     "simulated-random": "value vectors only, a new smooth trajectory at every reset",
     "recorded:DIR": "the recorded answers of a history's humans, from pg-envs record; recorded:histtiny is bundled",
 }
-RECORDED = "recorded:"
+LIVE = {"histtiny": histtiny_refs}
+"""Families of language models that are run here, by name."""
+RECORDED, ASKED_ANEW = "recorded:", "live:"
 
 
 def parse_centuries(centuries: tuple[str, str] | list[str] | None) -> tuple[int, int]:
@@ -51,19 +54,25 @@ def make_history(
         ValueError: If there is no such mode.
         RecordingError: If there is no such recording, or it is of something else than asked for.
     """
+    if not isinstance(name, str):
+        raise HistoryError(f"unknown history {name!r}; choose from {', '.join(HISTORIES)}")
     first, last = parse_centuries(centuries)
     if engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
     if mode not in MODES:
         raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}")
-    if isinstance(name, str) and name.startswith(RECORDED):
-        labels = None if centuries is None else CENTURIES[first : last + 1]
-        return RecordedHistory(name.removeprefix(RECORDED), survey, evaluation, labels, engine, mode)
+    if name.startswith(RECORDED):
+        wanted = None if centuries is None else CENTURIES[first : last + 1]
+        return RecordedHistory(name.removeprefix(RECORDED), survey, evaluation, wanted, engine, mode)
     if name == "simulated":
         return SimulatedHistory(survey, evaluation, first, last)
     if name == "simulated-random":
         return SimulatedRandomHistory(survey, evaluation, first, last)
-    if name == "histtiny":
-        chosen = slice(first, last + 1)
-        return LiveHistory(name, histtiny_refs()[chosen], CENTURIES[chosen], survey, evaluation, engine, mode)
+    labels = CENTURIES[first : last + 1]
+    if name in LIVE and is_bundled_of(name, survey, evaluation, engine, mode):
+        recording = RecordedHistory(name, survey, evaluation, labels, engine, mode)
+        return LiveHistory(name, LIVE[name]()[first : last + 1], labels, survey, evaluation, engine, mode, recording)
+    if name.removeprefix(ASKED_ANEW) in LIVE:
+        refs = LIVE[name.removeprefix(ASKED_ANEW)]()[first : last + 1]
+        return LiveHistory(name, refs, labels, survey, evaluation, engine, mode)
     raise HistoryError(f"unknown history {name!r}; choose from {', '.join(HISTORIES)}")

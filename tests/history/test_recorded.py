@@ -216,3 +216,30 @@ def test_the_bundled_recording_has_the_values_that_a_live_century_has():
     recorded = history.human_values(8)
     for name in ("centred", "upstream", "standard_errors"):
         np.testing.assert_allclose(getattr(recorded, name), getattr(live, name), atol=1e-3)
+
+
+# ---------------------------------------------------------------------- histtiny has its own recording
+
+
+def test_histtiny_takes_its_humans_from_the_bundled_recording():
+    history = gym.make(FOLLOW, centuries=("C019", "C021")).unwrapped.history
+    recorded = gym.make(FOLLOW, history="recorded:histtiny", centuries=("C019", "C021")).unwrapped.history
+    assert all((history.human_values(t).centred == recorded.human_values(t).centred).all() for t in range(3))
+    assert (history.human_survey_preferences(1) == recorded.human_survey_preferences(1)).all()
+    assert "engine" not in vars(history), "nothing was run"
+    assert history.describe()["recording"] == recorded.describe()["recording"]
+
+
+@pytest.mark.parametrize("settings", [{"history": "live:histtiny"}, {"mode": "generate"}, {"questionnaire": "small"}])
+def test_other_questions_are_asked_anew(settings, small_questionnaire):
+    settings = {key: small_questionnaire if value == "small" else value for key, value in settings.items()}
+    assert gym.make(FOLLOW, **settings).unwrapped.history.recording is None
+
+
+def test_other_weights_are_asked_anew_and_said_so(tiny_family, caplog):
+    """The bundled recording is of other models than these."""
+    history = gym.make(FOLLOW, centuries=("C018", "C021")).unwrapped.history
+    anew = gym.make(FOLLOW, history="live:histtiny", centuries=("C018", "C021")).unwrapped.history
+    comparisons = history.survey.comparisons[:40]
+    assert (history.preferences(tiny_family[1], comparisons) == anew.preferences(tiny_family[1], comparisons)).all()
+    assert "other weights" in caplog.text
