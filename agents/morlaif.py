@@ -157,7 +157,7 @@ def fit_weights(differences: np.ndarray) -> np.ndarray:
     """
     from sklearn.linear_model import LogisticRegression
 
-    spread = differences.std(axis=0)
+    spread = _spread(differences)
     standardised = np.divide(differences, spread, out=np.zeros_like(differences), where=spread > 0)
     both = np.concatenate([standardised, -standardised])
     labels = np.repeat([1, 0], len(differences))
@@ -166,10 +166,15 @@ def fit_weights(differences: np.ndarray) -> np.ndarray:
 
 def per_unit(weights: np.ndarray, differences: np.ndarray) -> np.ndarray:
     """(K,) weights for scores as they come instead of standardised ones; mean size 1, so that the price of divergence keeps its meaning."""
-    spread = differences.std(axis=0)
+    spread = _spread(differences)
     raw = np.divide(weights, spread, out=np.zeros_like(weights), where=spread > 0)
     size = np.abs(raw).mean()
     return raw / size if size > 0 else raw
+
+
+def _spread(differences: np.ndarray) -> np.ndarray:
+    """(K,) standard deviations of differences taken with both signs, whose mean is 0."""
+    return np.sqrt(np.mean(differences**2, axis=0))
 
 
 def scalarised(scores: Scores, weights: np.ndarray, scalariser: str) -> Reward:
