@@ -17,7 +17,7 @@ from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name, local_pat
 if TYPE_CHECKING:
     from peft import PeftModel
 
-PLAIN_LORA = {
+PLAIN_LORA: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
     "lora_bias": (False, None),

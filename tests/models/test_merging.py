@@ -145,7 +145,8 @@ def test_weights_that_cannot_be_are_refused(adapters, tmp_path, weights):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("use_dora", True), ("use_rslora", True), ("bias", "all"), ("modules_to_save", ["lm_head"]), ("peft_type", "IA3")]
+    ("setting", "value"),
+    [("use_dora", True), ("use_rslora", True), ("bias", "all"), ("modules_to_save", ["lm_head"]), ("peft_type", "IA3")],
 )
 def test_adapters_that_are_more_than_a_product_are_refused(adapters, tmp_path, setting, value):
     shutil.copytree(adapters[0].adapter, tmp_path / "odd")

@@ -39,11 +39,15 @@ def tiny(random_adapters, small_questionnaire, monkeypatch):
 
 @pytest.fixture
 def offline_wandb(tmp_path, monkeypatch):
-    """W&B writes into a temporary folder and sends nothing; returns that folder."""
+    """W&B writes into a temporary folder and sends nothing; gives that folder."""
+    import wandb
+
     folder = tmp_path / "wandb-files"
     folder.mkdir()
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
         monkeypatch.setenv(f"WANDB_{name}", str(folder))
-    return folder
+    yield folder
+    # The client reads its settings once a process, unless it is torn down.
+    wandb.teardown()

@@ -89,7 +89,7 @@ def test_what_is_temporary_goes_with_the_episode_the_environment_or_its_owner(un
     make, submitted = untouched
     env = AdapterMixture(make(), random_adapters[:2])
     env.reset(seed=0)
-    for end in (lambda: env.reset(), lambda: env.close()):
+    for end in (env.reset, env.close):
         env.reset(seed=0)
         env.step(weights(1, -1))
         folder = Path(submitted[-1].adapter)
@@ -100,6 +100,7 @@ def test_what_is_temporary_goes_with_the_episode_the_environment_or_its_owner(un
     env.step(weights(1, -1))
     folder = Path(submitted[-1].adapter)
     del env
+    end = None
     gc.collect()
     assert not folder.parent.exists()
 
@@ -115,7 +116,7 @@ def test_infos_do_not_depend_on_the_temporary_folder(untouched, random_adapters)
 
 
 def test_agents_see_weights(untouched, random_adapters):
-    make, submitted = untouched
+    make, _ = untouched
     env = AdapterMixture(make(), random_adapters[:2])
     view = AgentView(env)
     env.reset(seed=0)
@@ -164,7 +165,7 @@ def test_what_cannot_be_mixed_is_refused_at_once(tiny, random_adapters, tmp_path
         AdapterMixture(env, [random_adapters[0].with_adapter(None)])
     with pytest.raises(ModelRefError, match="no adapter folder"):
         AdapterMixture(env, [random_adapters[0].with_adapter(tmp_path / "nowhere")])
-    with pytest.raises(ValueError, match="decimals=1.5"):
+    with pytest.raises(ValueError, match=r"decimals=1\.5"):
         AdapterMixture(env, random_adapters[:2], decimals=1.5)
     with pytest.raises(ValueError, match=r"are on the base pg_envs:histtiny/base; expected one of ModelSpace"):
         AdapterMixture(env, [ModelRef("pg_envs:histtiny/base", adapter="pg_envs:histtiny/C013")])

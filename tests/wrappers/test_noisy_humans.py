@@ -103,9 +103,7 @@ def test_answers_agree_with_the_adversarys_observation(simulated):
 def test_other_comparisons_are_the_adversarys_with_the_same_share(simulated):
     env = NoisyHumans(simulated(votes="majority"), 0.25, "adversarial")
     env.reset(seed=1)
-    others = [
-        Comparison(dataclasses.replace(c.item, context=f"{c.item.context} Really."), c.first, c.second) for c in env.unwrapped.survey
-    ]
+    others = [Comparison(dataclasses.replace(c.item, context=f"{c.item.context} Really."), c.first, c.second) for c in env.unwrapped.survey]
     flipped = env.ask(others) != env.unwrapped.ask(others)
     assert abs(flipped.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / len(others))
     np.testing.assert_array_equal(env.ask(others) != env.unwrapped.ask(others), flipped)
@@ -121,11 +119,16 @@ def test_certain_flips_are_the_opposite_and_twice_is_as_before(simulated):
 
 @pytest.mark.parametrize("mode", ["random", "adversarial"])
 def test_two_layers_do_not_undo_each_other(simulated, mode):
-    plain, twice = votes_of(episode(simulated(), seed=0)), votes_of(episode(NoisyHumans(NoisyHumans(simulated(), 0.5, mode), 0.5, mode), seed=0))
+    plain, twice = (
+        votes_of(episode(simulated(), seed=0)),
+        votes_of(episode(NoisyHumans(NoisyHumans(simulated(), 0.5, mode), 0.5, mode), seed=0)),
+    )
     assert 0.35 < (plain != twice).mean() < 0.65
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((0.1, "spiteful"), "mode='spiteful'"), ((1.1,), "share=1.1"), ((float("nan"),), "share=nan")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((0.1, "spiteful"), "mode='spiteful'"), ((1.1,), "share=1.1"), ((float("nan"),), "share=nan")]
+)
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         NoisyHumans(gym.make("ProgressGym/Follow-v0", history="simulated"), *arguments)

@@ -35,7 +35,11 @@ def test_every_vote_is_a_row_that_prefers_what_was_voted_for(simulated):
 
 
 def test_rows_follow_from_the_seed_and_change_with_the_century(simulated):
-    first, again, other = run(PreferenceDataset(simulated())), run(PreferenceDataset(simulated())), run(PreferenceDataset(simulated()), seed=1)
+    first, again, other = (
+        run(PreferenceDataset(simulated())),
+        run(PreferenceDataset(simulated())),
+        run(PreferenceDataset(simulated()), seed=1),
+    )
     assert [rows for rows, _ in first] == [rows for rows, _ in again]
     assert first[0][0] != other[0][0]
     prompts = [[row["prompt"] for row in rows] for rows, _ in first]

@@ -98,7 +98,12 @@ def test_prompts_are_questions_too(tiny):
 
 @pytest.mark.parametrize(
     ("limits", "message"),
-    [({}, "limits nothing"), ({"per_century": -1}, "per_century=-1"), ({"per_episode": 1.5}, "per_episode=1.5"), ({"per_century": True}, "True")],
+    [
+        ({}, "limits nothing"),
+        ({"per_century": -1}, "per_century=-1"),
+        ({"per_episode": 1.5}, "per_episode=1.5"),
+        ({"per_century": True}, "True"),
+    ],
 )
 def test_limits_that_are_none_are_refused(limits, message):
     with pytest.raises(ValueError, match=message):
