@@ -80,10 +80,10 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """As the environment's; logs the step."""
         import wandb
 
-        observation, reward, terminated, truncated, info = self.env.step(action)
         if self._run is None:
             # Several runs in one process, as vector environments have them, are kept apart.
             self._run = wandb.init(**self._settings, config=self._config(), reinit="create_new")
+        observation, reward, terminated, truncated, info = self.env.step(action)
         numbers = {"episode": self._episode, "score": self._inner.episode_score(), **_numbers(self._inner.trace[-1])}
         if terminated or truncated:
             self._log_with_picture(numbers)

@@ -93,5 +93,5 @@ def test_no_votes_in_view_no_data():
 
 
 def test_other_environments_are_refused():
-    with pytest.raises(ValueError, match="PreferenceDataset around .*expected a ProgressGym environment"):
+    with pytest.raises(ValueError, match=r"PreferenceDataset around .*expected a ProgressGym environment"):
         PreferenceDataset(gym.make("CartPole-v1"))
