@@ -61,8 +61,10 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.utils.RecordConstructorArgs.__init__(self, project=project, name=name, agent=agent, mode=mode, folder=folder)
         gym.Wrapper.__init__(self, env)
         self._inner = progress_env(env, type(self))
-        # Now, not after the first century has been trained on.
-        if importlib.util.find_spec("wandb") is None:
+        # Now, not after the first century has been trained on. A folder "wandb" that earlier runs have left in the working
+        # directory can be imported too, but has no file of its own.
+        found = importlib.util.find_spec("wandb")
+        if found is None or found.origin is None:
             raise ImportError("WandbLogger needs the package wandb, which is not installed: pip install 'pg-envs[wandb]'")
         self._settings: dict[str, Any] = {"project": project, "name": name, "mode": mode, "dir": folder}
         self._agent = agent

@@ -102,7 +102,7 @@ def test_prompts_are_questions_too(tiny):
         ({}, "limits nothing"),
         ({"per_century": -1}, "per_century=-1"),
         ({"per_episode": 1.5}, "per_episode=1.5"),
-        ({"per_century": True}, "True"),
+        ({"per_century": True}, "per_century=True"),
     ],
 )
 def test_limits_that_are_none_are_refused(limits, message):

@@ -1,5 +1,6 @@
 """What the real W&B client writes down offline, read back from its own files."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+import pg_envs
 from pg_envs.models.ref import local_path
 from pg_envs.values.dimensions import DIMENSIONS
 from wrappers import AdapterMixture, VectorReward, WandbLogger
@@ -37,8 +39,6 @@ class Run:
     """An offline run as its files have it."""
 
     def __init__(self, folder):
-        import json
-
         self.folder, self.history, self.artifacts, self.project, self.config = folder, [], [], None, {}
         for record in records(next(folder.glob("run-*.wandb"))):
             kind = record.WhichOneof("record_type")
@@ -59,8 +59,9 @@ def runs(folder):
     return [Run(path) for path in sorted(folder.glob("wandb/offline-run-*"))]
 
 
-def test_every_step_is_logged(simulated, offline_wandb):
-    env = WandbLogger(simulated(), "my-project", name="one", agent="drawn")
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_every_step_is_logged(env_id, offline_wandb):
+    env = WandbLogger(gym.make(env_id, history="simulated"), "my-project", name="one", agent="drawn")
     rng, ended = np.random.default_rng(0), False
     env.reset(seed=4)
     infos, rewards = [], []
@@ -148,13 +149,22 @@ def test_nothing_is_written_before_the_first_step(offline_wandb):
     assert not runs(offline_wandb)
 
 
-def test_without_wandb_the_remedy_is_named():
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "sys.modules['wandb'] = None",
+        # The folder of earlier runs in the working directory, which Python takes for a package.
+        "sys.path[:] = [p for p in sys.path if 'site-packages' not in p] + ['.']",
+    ],
+)
+def test_without_wandb_the_remedy_is_named(missing, tmp_path):
+    (tmp_path / "wandb").mkdir()
     code = (
-        "import sys; sys.modules['wandb'] = None\n"
-        "import gymnasium as gym, pg_envs, wrappers\n"
+        "import sys, gymnasium as gym, pg_envs, wrappers\n"
+        f"{missing}\n"
         "env = gym.make('ProgressGym/Follow-v0', history='simulated')\n"
         "try: wrappers.WandbLogger(env, 'p')\n"
         "except ImportError as error: print(error)\n"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert "pip install 'pg-envs[wandb]'" in out
