@@ -44,7 +44,7 @@ class Agent(ABC):
             workdir: Where it may leave its policies; nothing in there is overwritten.
         """
         if not isinstance(env, AgentView):
-            env = env.unwrapped if self.cheats else AgentView(env.unwrapped)
+            env = env.unwrapped if self.cheats else AgentView(env)
         self.env = env
         self.config = config or self.Config()
         self.workdir = Path(workdir)

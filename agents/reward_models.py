@@ -136,8 +136,9 @@ def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: 
     )
     learnt = [dpo(start, dataset, folder / str(k), seed, settings) for k, dataset in enumerate(datasets)]
     end = load_tokenizer(start).eos_token
-    # One engine each: small bases have one adapter merged at a time.
-    engine_after, engine_before = TransformersEngine(), TransformersEngine()
+    # An engine each: small bases have one adapter merged at a time. Of many, each is sooner swapped than merged.
+    engine_before = TransformersEngine()
+    engine_after = TransformersEngine() if len(learnt) == 1 else TransformersEngine(merged_up_to_bytes=0)
 
     def score(prompts: Sequence[str], replies: Sequence[str]) -> list[list[float]]:
         answers = [(reply + end,) for reply in replies]

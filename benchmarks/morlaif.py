@@ -138,7 +138,9 @@ def run(seed: int, work: Path) -> dict[str, Any]:
             "MORLAIF": rloo(base, task, scalarised(many, used, "linear"), work / "by-many", seed, SETTINGS),
         }
         single_differences = score_differences(single, first_chosen)[:, 0]
-XX    fresh = [draw_prompt(rng) for _ in range(N_JUDGED)]
+        even = np.ones(len(used))
+        accuracies = {name: scalariser_right(name, many, used if name == "linear" else even, first_chosen, truth) for name in SCALARISERS}
+    fresh = [draw_prompt(rng) for _ in range(N_JUDGED)]
     scores = {name: [true_score(answer) for answer in answers_of(policy, fresh, seed)] for name, policy in policies.items()}
     duels = [(ours > theirs) + 0.5 * (ours == theirs) for ours, theirs in zip(scores["MORLAIF"], scores["single"], strict=True)]
     one_order = Judge(np.random.default_rng([seed, 4]))

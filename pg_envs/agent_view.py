@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pg_envs.env import ProgressEnv
 from pg_envs.values.survey import Comparison
 
 
@@ -17,12 +16,15 @@ class AgentView:
     Rewards, infos, the trace of the episode and the history's humans are not here. This keeps honest agents honest; it is no
     sandbox against code that sets out to break it.
 
+    Questions go to the outermost wrapper that has an ``ask`` or ``respond`` of its own, and from there inwards to the
+    environment: a wrapper that limits or changes questions (``wrappers.QueryBudget``, ``wrappers.NoisyHumans``) binds the agent.
+
     Attributes:
         survey: The comparisons behind an observation's votes.
         labels: The centuries' labels.
         history_name: Which history it is.
         observation_space: As the environment's.
-        action_space: As the environment's; the models that it names as examples are the history's.
+        action_space: As the environment's, wrappers included; the models that it names as examples are the history's.
         lookahead: How many centuries ahead the policy will be judged, where that is fixed by the environment
             (0 in Follow, 1 or more in Predict), else None.
         query_budget: Questions allowed in a century, or None.
@@ -41,17 +43,18 @@ class AgentView:
         "survey",
     )
 
-    def __init__(self, env: ProgressEnv) -> None:
-        """Look at ``env``, unwrapped."""
-        self.survey: tuple[Comparison, ...] = env.survey
-        self.labels: tuple[str, ...] = env.history.labels
-        self.history_name = env.history.name
+    def __init__(self, env: Any) -> None:
+        """Look at ``env``, a ProgressGym environment with all its wrappers."""
+        inner = env.unwrapped
+        self.survey: tuple[Comparison, ...] = inner.survey
+        self.labels: tuple[str, ...] = inner.history.labels
+        self.history_name = inner.history.name
         self.observation_space, self.action_space = env.observation_space, env.action_space
-        self.lookahead, self.query_budget = env.judged_ahead, env.query_budget
+        self.lookahead, self.query_budget = inner.judged_ahead, env.get_wrapper_attr("query_budget")
         # Functions, so that the environment itself is no attribute.
-        self._ask: Callable[[Sequence[Comparison]], np.ndarray] = lambda comparisons: env.ask(comparisons)
-        self._respond: Callable[[Sequence[str]], list[str]] = lambda prompts: env.respond(prompts)
-        self._initial_policy: Callable[[], Any] = lambda: env.initial_policy
+        self._ask: Callable[[Sequence[Comparison]], np.ndarray] = lambda comparisons: env.get_wrapper_attr("ask")(comparisons)
+        self._respond: Callable[[Sequence[str]], list[str]] = lambda prompts: env.get_wrapper_attr("respond")(prompts)
+        self._initial_policy: Callable[[], Any] = lambda: env.get_wrapper_attr("initial_policy")
 
     @property
     def initial_policy(self) -> Any:

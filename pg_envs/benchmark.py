@@ -39,7 +39,7 @@ def run_and_save(options: Run) -> bool:
     agent_config = make_config(agent_class, {"seed": config["seed"], **config["agent_args"]})
     env = _make_env(config)
     # Agents that do not say that they cheat never get hold of the evaluation.
-    seen = env if getattr(agent_class, "cheats", False) else AgentView(env.unwrapped)
+    seen = env if getattr(agent_class, "cheats", False) else AgentView(env)
     agent = agent_class(seen, agent_config, folder / "policies")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)

@@ -148,6 +148,16 @@ class ProgressEnv(gym.Env[Observation, Any]):
         """Index of the century in view."""
         return self._century
 
+    @property
+    def n_queries(self) -> int:
+        """Questions asked in the century in view."""
+        return self._n_queries
+
+    @property
+    def n_queries_total(self) -> int:
+        """Questions asked in this episode."""
+        return self._total_queries
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode with the humans of the second century in view."""
         super().reset(seed=seed)

@@ -15,7 +15,8 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
     """Draw policy against humans over the centuries: 19 small multiples with bands of one standard error.
 
     Args:
-        result: What ``pg_envs.results.make_result`` returned, read from JSON or not.
+        result: What ``pg_envs.results.make_result`` returned, read from JSON or not; its ``steps``, ``config``, ``score``,
+            ``skill`` and ``complete`` are enough.
         path: Where the PNG goes; written to a temporary name first.
     """
     from matplotlib.figure import Figure

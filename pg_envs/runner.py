@@ -56,7 +56,7 @@ def run_episode(
     inner: ProgressEnv = env.unwrapped
     observation, _ = env.reset(seed=seed)
     # A random history draws its first humans at reset, after the agent was made.
-    agent.policy = inner.initial_policy
+    agent.policy = env.get_wrapper_attr("initial_policy")
     ended = False
     while not ended:
         label = inner.history.labels[inner.century]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_support import TINY_FAMILY_CENTURIES, save_llama, save_random_adapter
+from tests_support import TINY_FAMILY_CENTURIES, save_adapter_at_random, save_llama
 
 from pg_envs.history.registry import LIVE
 from pg_envs.models.ref import ModelRef, local_path
@@ -70,7 +70,7 @@ def tiny_family_refs(random_base, tmp_path_factory) -> tuple[ModelRef, ...]:
     folder = tmp_path_factory.mktemp("family")
     adapters = [folder / f"C{number:03d}" for number in range(13, 22)]
     for seed, adapter in enumerate(adapters[5:]):
-        save_random_adapter(adapter, random_base, seed)
+        save_adapter_at_random(ModelRef(str(random_base)), adapter, seed, lora_alpha=16)
     return tuple(ModelRef(str(random_base), adapter=str(adapter)) for adapter in adapters)
 
 

@@ -10,6 +10,7 @@ from agents.baselines import NoOp, Oracle
 from pg_envs.agent_view import AgentView
 from pg_envs.benchmark import run_and_save
 from pg_envs.cli import Run
+from wrappers import NoisyHumans, PreferenceDataset, QueryBudget, RecordEpisode, VectorReward
 
 SECRETS = ("trace", "history", "evaluation", "step", "unwrapped", "episode_score", "np_random", "proxy", "_century")
 
@@ -39,6 +40,32 @@ def test_an_agent_that_looks_for_the_evaluation_cannot_find_it(tmp_path, monkeyp
     agent = Snoop(gym.make("ProgressGym/Follow-v0", history="simulated"))
     agent.act({"century": 1, "votes": np.zeros(1)})
     assert [event["event"] for event in agent.events] == [""]
+
+
+def test_wrappers_give_an_agent_nothing_more(tmp_path):
+    env = gym.make("ProgressGym/Follow-v0", history="simulated")
+    env = PreferenceDataset(QueryBudget(NoisyHumans(RecordEpisode(env, str(tmp_path))), per_century=1))
+    agent = Snoop(VectorReward(env))
+    agent.act({"century": 1, "votes": np.zeros(1)})
+    assert [event["event"] for event in agent.events] == [""]
+
+
+def test_the_view_asks_through_wrappers():
+    class Contrary(gym.Wrapper):
+        """Turns every vote round and has words of its own."""
+
+        def ask(self, comparisons):
+            return -self.env.get_wrapper_attr("ask")(comparisons)
+
+        def respond(self, prompts):
+            return ["No." for _ in prompts]
+
+    env = gym.make("ProgressGym/Follow-v0", history="simulated", votes="majority")
+    view = AgentView(gym.wrappers.RecordEpisodeStatistics(Contrary(env)))
+    observation, _ = env.reset(seed=0)
+    np.testing.assert_array_equal(view.ask(view.survey), -observation["votes"])
+    assert view.respond(["Yes?"]) == ["No."]
+    assert env.unwrapped.n_queries == len(view.survey)
 
 
 def test_the_view_asks_and_is_counted():

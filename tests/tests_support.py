@@ -28,17 +28,19 @@ def save_llama(folder: Path, tokenizer, hidden_size: int = 32, seed: int = 0) ->
     return folder
 
 
-def save_random_adapter(folder: Path, base: Path, seed: int) -> Path:
-    """A LoRA adapter on a saved base that changes its answers at random."""
+def save_adapter_at_random(base, folder: Path, seed: int, **lora):
+    """A LoRA adapter whose two matrices are both drawn, where training would begin with a B of zeros; returns its ModelRef."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+
+    from pg_envs.models.loading import load_base
+    from pg_envs.models.tuning import save_adapter
 
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(base)
-    config = LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
-    get_peft_model(model, config).save_pretrained(folder)
-    return folder
+    settings = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", **lora}
+    config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **settings)
+    save_adapter(get_peft_model(load_base(base, torch.float32, torch.device("cpu")), config), base, folder)
+    return base.with_adapter(folder)
 
 
 def save_other_architecture(folder: Path, tokenizer, name: str) -> Path:

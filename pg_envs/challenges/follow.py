@@ -26,7 +26,7 @@ class FollowEnv(ProgressEnv):
     ``Dict(century: Discrete(N), votes: Box(-1, 1, (Q,), int8))``. ``env.unwrapped.survey[i]`` is the comparison
     behind ``votes[i]``: +1 prefers its first option, -1 its second, 0 no valid answer (and all of the last
     observation's votes, after which no step follows). More can be asked within a century with
-    ``env.unwrapped.ask`` and ``env.unwrapped.respond``.
+    ``env.get_wrapper_attr("ask")`` and ``"respond"``; ``env.unwrapped.ask`` goes past wrappers.
 
     ## Starting State
     The humans of the second century are in view; the policy is taken to be a copy of the first century's

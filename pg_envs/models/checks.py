@@ -31,7 +31,7 @@ def check_files(ref: ModelRef) -> None:
     adapter = local_path(ref.adapter)
     if adapter is None or not adapter.is_dir():
         raise ModelRefError(f"{ref}: no adapter folder at {ref.adapter!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
-    config = _read_json(ref, adapter / ADAPTER_CONFIG)
+    config = read_json(ref, adapter / ADAPTER_CONFIG)
     _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
     shapes = _shapes(ref, adapter / ADAPTER_WEIGHTS)
     if base_shapes:
@@ -53,7 +53,12 @@ def fingerprint(ref: ModelRef) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_json(ref: ModelRef, path: Path) -> dict[str, object]:
+def read_json(ref: ModelRef, path: Path) -> dict[str, object]:
+    """The JSON object in a file behind ``ref``.
+
+    Raises:
+        ModelRefError: If the file is missing or damaged.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -78,13 +83,13 @@ def _shapes(ref: ModelRef, path: Path) -> dict[str, tuple[int, ...]]:
 def _base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
     if not base.is_dir():
         raise ModelRefError(f"{ref}: no model folder at {str(base)!r}; give a folder with config.json, or a hub id")
-    _read_json(ref, base / "config.json")
+    read_json(ref, base / "config.json")
     files = sorted(base.glob("*.safetensors"))
     if not files:
         raise ModelRefError(f"{ref}: no *.safetensors in {base}; other formats are not read")
     index = base / "model.safetensors.index.json"
     if index.exists():
-        weight_map = _read_json(ref, index).get("weight_map")
+        weight_map = read_json(ref, index).get("weight_map")
         wanted = set(weight_map.values()) if isinstance(weight_map, dict) else set()
         missing = sorted(wanted - {file.name for file in files})
         if missing:

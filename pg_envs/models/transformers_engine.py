@@ -23,7 +23,7 @@ ANSWER_STEP_TOKENS = 4
 """Prompts go together whose longest answers differ by less than this."""
 PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16384
 """What fits a processor's caches, and what keeps a GPU busy."""
-MAX_ADAPTERS = 16
+MAX_ADAPTERS = 32
 """Adapters kept on the base; the least recently used one leaves first."""
 MERGED_UP_TO_BYTES = 2**28
 """Bases up to this size are copied and the adapter merged into the copy: on small layers LoRA's own products cost as much again."""

@@ -138,7 +138,7 @@ def finetune(
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Watching(what, ref))
         trainer.train()
-        _save_adapter(trainer.accelerator.unwrap_model(trainer.model), ref, scratch / "adapter")
+        save_adapter(trainer.accelerator.unwrap_model(trainer.model), ref, scratch / "adapter")
         (scratch / "adapter").rename(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -195,7 +195,14 @@ def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config:
     return finetune(ref, out, make_trainer, seed, config, what="supervised fine-tuning")
 
 
-def _save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
+def save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
+    """Save the adapter called ``default`` of a PEFT model on ``ref``'s base, as safetensors.
+
+    Args:
+        model: The ``PeftModel``.
+        ref: Names the base in the adapter's configuration.
+        folder: For the adapter.
+    """
     # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
     model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
     # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.

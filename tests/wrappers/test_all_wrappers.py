@@ -1,0 +1,144 @@
+"""What every wrapper owes its users: checkers, specs, pickles, vector environments, and each other's company."""
+
+import functools
+import pickle
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
+
+import wrappers
+from agents.baselines import NoOp
+from pg_envs.runner import run_episode
+from wrappers import AdapterMixture, NoisyHumans, PreferenceDataset, QueryBudget, RecordEpisode, VectorReward, WandbLogger
+
+SCALAR = ("NoisyHumans", "NoisyHumans-adversarial", "PreferenceDataset", "QueryBudget", "RecordEpisode", "WandbLogger")
+
+
+@pytest.fixture
+def recipes(tmp_path, offline_wandb):
+    """How each wrapper is put around a simulated environment."""
+    return {
+        "NoisyHumans": functools.partial(NoisyHumans, share=0.2),
+        "NoisyHumans-adversarial": functools.partial(NoisyHumans, share=0.2, mode="adversarial"),
+        "PreferenceDataset": PreferenceDataset,
+        "QueryBudget": functools.partial(QueryBudget, per_century=100, per_episode=200),
+        "RecordEpisode": functools.partial(RecordEpisode, folder=str(tmp_path / "records")),
+        "WandbLogger": functools.partial(WandbLogger, project="p"),
+    }
+
+
+def check(env):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # The checker prefers bare environments; here the wrapper is what is checked.
+        warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
+        check_env(env, skip_render_check=True)
+    env.close()
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_gymnasium_checker_has_nothing_to_say(simulated, recipes, name):
+    check(recipes[name](simulated(disable_env_checker=True)))
+
+
+def test_gymnasium_checker_has_nothing_to_say_of_mixtures(tiny, random_adapters):
+    check(AdapterMixture(tiny(disable_env_checker=True), random_adapters[:2]))
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_spec_makes_the_wrapped_environment_again(simulated, recipes, name):
+    env = recipes[name](simulated())
+    first = env.reset(seed=0), env.step(np.full(19, 0.5))
+    env.close()
+    for spec in (EnvSpec.from_json(env.spec.to_json()), pickle.loads(pickle.dumps(env.spec)), env.spec):
+        again = gym.make(spec)
+        assert type(again) is type(env)
+        assert data_equivalence((again.reset(seed=0), again.step(np.full(19, 0.5))), first)
+        again.close()
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_everything_exchanged_pickles(simulated, recipes, name):
+    env = recipes[name](simulated())
+    exchanged = (*env.reset(seed=0), *env.step(env.action_space.sample()))
+    env.close()
+    for value in (*exchanged, env.observation_space, env.action_space):
+        assert data_equivalence(pickle.loads(pickle.dumps(value)), value)
+    assert pickle.loads(pickle.dumps(env.action_space)) == env.action_space
+
+
+def test_all_of_them_together_in_a_vector_environment(simulated, recipes, tmp_path):
+    def all_at_once(env):
+        for name in SCALAR:
+            env = recipes[name](env)
+        return VectorReward(RecordEpisodeStatistics(TimeLimit(env, 3)))
+
+    def alone(seed):
+        env = all_at_once(simulated())
+        yield env.reset(seed=seed)[0]
+        for t in range(3):
+            yield env.step(actions[t, seed])
+        env.close()
+
+    actions = np.random.default_rng(0).uniform(-1, 1, (3, 2, 19))
+    expected = [list(alone(seed)) for seed in (0, 1)]
+    spec = simulated().spec
+    envs = gym.make_vec(
+        spec.id,
+        num_envs=2,
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": AutoresetMode.DISABLED},
+        wrappers=[*(recipes[name] for name in SCALAR), lambda env: TimeLimit(env, 3), RecordEpisodeStatistics],
+        **spec.kwargs,
+    )
+    observations, _ = envs.reset(seed=[0, 1])
+    assert [data.num_rows for data in envs.call("preferences")] == [len(envs.envs[0].unwrapped.survey)] * 2
+    assert [len(answers) for answers in envs.call("ask", envs.envs[0].unwrapped.survey[:5])] == [5, 5]
+    for t in range(3):
+        for k in (0, 1):
+            np.testing.assert_array_equal(observations["votes"][k], expected[k][0]["votes"] if t == 0 else expected[k][t][0]["votes"])
+        observations, reward, _, truncated, infos = envs.step(actions[t])
+        np.testing.assert_allclose(reward, [expected[k][t + 1][1].sum() for k in (0, 1)])
+        assert truncated.tolist() == [t == 2] * 2
+    np.testing.assert_allclose(infos["episode"]["r"], [sum(step[1].sum() for step in expected[k][1:]) for k in (0, 1)])
+    envs.close()
+    # Two environments alone and two side by side.
+    assert len(list((tmp_path / "records").iterdir())) == 4
+
+
+def test_agents_run_through_all_of_them(simulated, recipes):
+    env = simulated()
+    plain = run_episode(env, NoOp(env), seed=0).episode_score()
+    for name in SCALAR:
+        env = recipes[name](env)
+    assert run_episode(env, NoOp(env), seed=0).episode_score() == plain
+    env.close()
+
+
+def test_agents_steer_mixtures(tiny, random_adapters):
+    env = AdapterMixture(QueryBudget(PreferenceDataset(tiny()), per_century=3), random_adapters[:2])
+    mixed = run_episode(env, NoOp(env), seed=0).episode_score()
+    env.close()
+    plain = tiny()
+    # Weights (1, 0) are the first century's humans, which never learning submits.
+    assert mixed == pytest.approx(run_episode(plain, NoOp(plain), seed=0).episode_score(), abs=1e-3)
+    plain.close()
+
+
+def test_importing_wrappers_loads_nothing_heavy():
+    heavy = ("torch", "transformers", "peft", "datasets", "wandb", "matplotlib", "trl")
+    code = f"import sys, wrappers; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_all_are_exported():
+    assert set(wrappers.__all__) == {name.split("-")[0] for name in SCALAR} | {"AdapterMixture", "VectorReward"}
+    assert all(hasattr(wrappers, name) for name in wrappers.__all__)

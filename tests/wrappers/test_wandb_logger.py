@@ -1,0 +1,170 @@
+"""What the real W&B client writes down offline, read back from its own files."""
+
+import json
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import pg_envs
+from pg_envs.models.ref import local_path
+from pg_envs.values.dimensions import DIMENSIONS
+from wrappers import AdapterMixture, VectorReward, WandbLogger
+
+BLOCK_BYTES, FILE_HEADER_BYTES, RECORD_HEADER_BYTES = 32768, 7, 7
+
+
+def records(path):
+    """The messages in an offline run's file: LevelDB's log format behind a header of seven bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, place, parts = path.read_bytes(), FILE_HEADER_BYTES, []
+    while place < len(data):
+        left = BLOCK_BYTES - place % BLOCK_BYTES
+        if left < RECORD_HEADER_BYTES:
+            place += left
+            continue
+        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        parts.append(data[place + RECORD_HEADER_BYTES : place + RECORD_HEADER_BYTES + length])
+        place += RECORD_HEADER_BYTES + length
+        # 1 is a whole record, 4 the last part of one.
+        if kind in (1, 4):
+            yield wandb_internal_pb2.Record.FromString(b"".join(parts))
+            parts = []
+
+
+class Run:
+    """An offline run as its files have it."""
+
+    def __init__(self, folder):
+        self.folder, self.history, self.artifacts, self.project, self.config = folder, [], [], None, {}
+        for record in records(next(folder.glob("run-*.wandb"))):
+            kind = record.WhichOneof("record_type")
+            if kind == "history":
+                self.history.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item})
+            elif kind == "run":
+                self.project = record.run.project
+                self.config = {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            elif kind == "artifact":
+                self.artifacts.append(record.artifact)
+
+
+def runs(folder):
+    """The runs in a folder, once they are on disk: W&B's service goes on writing for a moment after a run is finished."""
+    import wandb
+
+    wandb.teardown()
+    return [Run(path) for path in sorted(folder.glob("wandb/offline-run-*"))]
+
+
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_every_step_is_logged(env_id, offline_wandb):
+    env = WandbLogger(gym.make(env_id, history="simulated"), "my-project", name="one", agent="drawn")
+    rng, ended = np.random.default_rng(0), False
+    env.reset(seed=4)
+    infos, rewards = [], []
+    while not ended:
+        env.unwrapped.ask(env.unwrapped.survey[:3])
+        _, reward, ended, _, info = env.step(rng.uniform(-1, 1, 19))
+        infos.append(info)
+        rewards.append(reward)
+    trace, score = list(env.unwrapped.trace), env.unwrapped.episode_score()
+    env.close()
+    (run,) = runs(offline_wandb)
+    assert run.project == "my-project"
+    assert (run.config["agent"], run.config["seed"], run.config["env"]) == ("drawn", 4, env.unwrapped.spec.id)
+    assert run.config["env_args"]["history"] == env.unwrapped.history.name
+    assert [line["reward"] for line in run.history] == rewards
+    assert run.history[-1]["score"] == pytest.approx(score)
+    assert [line["n_queries_total"] for line in run.history] == [3 * (i + 1) for i in range(len(trace))]
+    for line, info in zip(run.history, infos, strict=True):
+        for prefix, key in (("policy", "policy_vector"), ("target", "target_vector"), ("proxy", "proxy_vector")):
+            logged = [line.get(f"{prefix}/{dimension.key}") for dimension in DIMENSIONS]
+            assert logged == (info[key].tolist() if key in info else [None] * 19)
+        assert line["score_upstream"] == info["score_upstream"]
+        assert line.get("lock_in_lag") == info.get("lock_in_lag")
+    assert not run.artifacts
+    pictures = list((run.folder / "files" / "media" / "images").glob("trajectory_*.png"))
+    assert len(pictures) == 1
+    with_picture = [any(key.startswith("trajectory/") for key in line) for line in run.history]
+    assert with_picture == [False] * (len(trace) - 1) + [True]
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+
+
+def test_episodes_are_told_apart_and_a_closed_run_is_over(offline_wandb):
+    env = WandbLogger(gym.make("ProgressGym/Follow-v0", history="simulated", centuries=["C019", "C021"]), "p")
+    for _ in range(2):
+        env.reset(seed=0)
+        env.step(np.zeros(19))
+        env.step(np.ones(19))
+    env.close()
+    env.reset(seed=0)
+    env.step(np.zeros(19))
+    env.close()
+    assert [[line["episode"] for line in run.history] for run in runs(offline_wandb)] == [[0, 0, 1, 1], [2]]
+
+
+def test_environments_side_by_side_have_a_run_each(offline_wandb):
+    envs = gym.make_vec(
+        "ProgressGym/Follow-v0",
+        num_envs=2,
+        vectorization_mode="sync",
+        wrappers=[lambda env: WandbLogger(env, "p", mode="offline")],
+        history="simulated",
+    )
+    envs.reset(seed=0)
+    _, reward, *_ = envs.step(np.random.default_rng(0).uniform(-1, 1, (2, 19)))
+    envs.close()
+    assert sorted(line["reward"] for run in runs(offline_wandb) for line in run.history) == sorted(reward)
+
+
+def test_the_environments_own_reward_is_logged_inside_and_outside_vectors(offline_wandb):
+    env = WandbLogger(VectorReward(gym.make("ProgressGym/Follow-v0", history="simulated")), "p")
+    env.reset(seed=0)
+    _, reward, *_ = env.step(np.full(19, 0.5))
+    env.close()
+    assert runs(offline_wandb)[0].history[0]["reward"] == pytest.approx(reward.sum())
+
+
+def test_the_last_policys_adapter_becomes_an_artifact(tiny, random_adapters, offline_wandb):
+    env = AdapterMixture(WandbLogger(tiny(), "p"), random_adapters[:2])
+    env.reset(seed=0)
+    for action in ((1, 0), (0, 1), (0.5, 0.5)):
+        env.step(np.array(action, np.float32))
+    sizes = {path.name: path.stat().st_size for path in local_path(env.policy.adapter).iterdir()}
+    env.close()
+    (run,) = runs(offline_wandb)
+    (artifact,) = run.artifacts
+    assert artifact.type == "model"
+    assert str(random_adapters[0].base) in artifact.metadata
+    assert {entry.path: entry.size for entry in artifact.manifest.contents} == sizes
+
+
+def test_nothing_is_written_before_the_first_step(offline_wandb):
+    env = WandbLogger(gym.make("ProgressGym/Follow-v0", history="simulated"), "p")
+    env.reset(seed=0)
+    env.close()
+    assert not runs(offline_wandb)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "sys.modules['wandb'] = None",
+        # The folder of earlier runs in the working directory, which Python takes for a package.
+        "sys.path[:] = [p for p in sys.path if 'site-packages' not in p] + ['.']",
+    ],
+)
+def test_without_wandb_the_remedy_is_named(missing, tmp_path):
+    (tmp_path / "wandb").mkdir()
+    code = (
+        "import sys, gymnasium as gym, pg_envs, wrappers\n"
+        f"{missing}\n"
+        "env = gym.make('ProgressGym/Follow-v0', history='simulated')\n"
+        "try: wrappers.WandbLogger(env, 'p')\n"
+        "except ImportError as error: print(error)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert "pip install 'pg-envs[wandb]'" in out
