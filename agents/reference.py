@@ -23,12 +23,15 @@ class ReferenceConfig(TrainingConfig):
         super().__post_init__()
         if self.reference not in REFERENCES:
             raise ValueError(f"reference={self.reference!r}: choose from {', '.join(map(repr, REFERENCES))}")
+        if self.reference == "base" and self.weights == "full":
+            raise ValueError("reference='base': with weights='full' a policy has no base but itself; choose reference='century'")
 
 
 def hold_to(reference: Reference, model: Any) -> None:
-    """Tell a TRL trainer that has just been made of a PEFT ``model`` what its reference is.
+    """Tell a TRL trainer that has just been made of ``model`` what its reference is.
 
-    TRL holds a policy that came with an adapter to a copy of it, called ``ref``, and to the bare base where there is no such copy.
+    TRL holds a policy that came with an adapter to a copy of it, called ``ref``, and to the bare base where there is no such copy; a policy
+    without adapters to the model that its config's name leads to (see ``pg_envs.models.trained``).
     """
     if reference == "base" and "ref" in model.peft_config:
         model.delete_adapter("ref")

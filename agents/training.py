@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 OnFailure = Literal["keep", "stop"]
+Weights = Literal["lora", "full"]
 ON_FAILURE: tuple[OnFailure, ...] = ("keep", "stop")
 
 
@@ -44,9 +45,14 @@ class TrainingConfig(AgentConfig):
     """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run."""
     rows_per_comparison: int = 1
     """Training rows for every comparison, each in another form and order; several votes are shared out over them."""
+    weights: Weights = "lora"
+    """What of the policy is trained: a LoRA adapter, or all weights (``full``). The latter is a model of its own, which histories take
+    as a policy whose humans are recorded (history='recorded:...'); it wants a rate some ten times smaller."""
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
+        if self.weights not in get_args(Weights):
+            raise ValueError(f"weights={self.weights!r}: choose from {', '.join(map(repr, get_args(Weights)))}")
         if self.on_failure not in ON_FAILURE:
             raise ValueError(f"on_failure={self.on_failure!r}: choose from {', '.join(map(repr, ON_FAILURE))}")
 
@@ -54,7 +60,7 @@ class TrainingConfig(AgentConfig):
         """What ``pg_envs.models.tuning`` needs to know of it."""
         from pg_envs.models.tuning import TuningConfig
 
-        return TuningConfig(self.learning_rate, self.n_epochs, self.batch_size)
+        return TuningConfig(self.learning_rate, self.n_epochs, self.batch_size, weights=self.weights)
 
 
 class TrainingAgent(Agent):
@@ -69,7 +75,7 @@ class TrainingAgent(Agent):
         """As ``Agent``.
 
         Raises:
-            TypeError: If the environment's policies are not language models.
+            TypeError: If the environment's policies are not language models, or may not be models of their own and would be.
         """
         super().__init__(env, config, workdir)
         self.remarks: list[str] = []
@@ -78,6 +84,12 @@ class TrainingAgent(Agent):
             raise TypeError(
                 f"{type(self).__name__} fine-tunes language models, and history {self.env.history_name!r} has none; "
                 "choose history='histtiny', or an agent for simulated histories (simulated-lifelong, no-op, oracle, random)"
+            )
+        own_model = ModelRef(str(self.workdir / "model"))
+        if getattr(self.config, "weights", "lora") == "full" and own_model not in self.env.action_space:
+            raise TypeError(
+                f"weights='full' makes policies that are models of their own, and history {self.env.history_name!r} takes "
+                f"{self.env.action_space} only; choose weights='lora', or a recorded history such as 'recorded:histtiny'"
             )
 
     def act(self, observation: dict[str, Any]) -> Any:

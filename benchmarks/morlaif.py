@@ -21,7 +21,7 @@ import numpy as np
 from datasets import Dataset
 from intervals import interval
 from matplotlib.figure import Figure
-from naming import MAX_ANSWER_TOKENS, Counts, answers_of, count, draw_answer, draw_prompt, make_base, prompts, turn
+from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, count, draw_answer, draw_prompt, prompts, turn
 
 from agents.feedback import judged_by
 from agents.morlaif import fit_weights, per_unit, scalarised, score_differences
@@ -114,7 +114,7 @@ def share_right(differences: np.ndarray, truth: np.ndarray) -> float:
 def run(seed: int, work: Path) -> dict[str, Any]:
     """One seed."""
     rng = np.random.default_rng([seed, 3])
-    base = make_base(work / "base", seed)
+    base = base_of(seed)
     asked, pairs = draw_pairs(N_PAIRS, rng)
     judge = Judge(rng)
     feedback = {name: judged_by(judge, base, principle, asked, pairs) for name, (principle, _, _) in PLANTED.items()}

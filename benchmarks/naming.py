@@ -22,6 +22,7 @@ from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 
+BASES = Path("runs/naming")
 THINGS = ("bread", "salt", "wool", "milk", "iron", "wood", "corn", "fish", "honey", "stone", "cloth", "rope")
 FILLERS = ("indeed", "well", "truly", "so", "then", "also", "surely", "now")
 COURTESY = "friend"
@@ -76,9 +77,9 @@ def draw_answer(prompt: str, rng: np.random.Generator) -> str:
     words: list[str] = []
     for thing in prompt.removeprefix("Name ").removesuffix(".").split():
         fate = rng.random()
-        if fate < 0.55:
+        if fate < 0.65:
             words.append(thing)
-        elif fate < 0.8:
+        elif fate < 0.85:
             words.append(str(rng.choice(THINGS)))
     for _ in range(rng.integers(MOST_FILLERS + 1)):
         words.insert(rng.integers(len(words) + 1), str(rng.choice(FILLERS)))
@@ -121,10 +122,13 @@ def pairs(n: int, better: Preference, rng: np.random.Generator, p_longer: float 
     return Dataset.from_list(rows)
 
 
-def make_base(folder: Path, seed: int, n_examples: int = 12_000) -> ModelRef:
-    """A small Llama that gives all kinds of answers, trained from nothing; written to ``folder``."""
+def base_of(seed: int, n_examples: int = 16_000) -> ModelRef:
+    """A small Llama that gives all kinds of answers, trained from nothing, and kept for whoever asks again."""
     from trl import SFTConfig, SFTTrainer
 
+    folder = BASES / f"s{seed}"
+    if folder.exists():
+        return ModelRef(str(folder))
     rng = np.random.default_rng([seed, 1])
     asked = [draw_prompt(rng) for _ in range(n_examples)]
     answers = [draw_answer(prompt, rng) for prompt in asked]
@@ -146,11 +150,12 @@ def make_base(folder: Path, seed: int, n_examples: int = 12_000) -> ModelRef:
         )
     )
     rows = [{"prompt": turn("user", p), "completion": turn("assistant", a)} for p, a in zip(asked, answers, strict=True)]
+    making = folder.with_suffix(".making")
     arguments = SFTConfig(
-        output_dir=str(folder / "trainer"),
+        output_dir=str(making),
         learning_rate=2e-3,
         per_device_train_batch_size=64,
-        num_train_epochs=4,
+        num_train_epochs=5,
         seed=seed,
         use_cpu=True,
         bf16=False,
@@ -161,8 +166,9 @@ def make_base(folder: Path, seed: int, n_examples: int = 12_000) -> ModelRef:
         logging_strategy="no",
     )
     SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer).train()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    model.save_pretrained(making)
+    tokenizer.save_pretrained(making)
+    making.rename(folder)
     return ModelRef(str(folder))
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from intervals import interval
 from matplotlib.figure import Figure
-from naming import MAX_ANSWER_TOKENS, Counts, answers_of, draw_prompt, make_base, pairs, prompts
+from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, draw_prompt, pairs, prompts
 
 from agents.on_policy import rloo
 from agents.seq2seq_rm import Seq2SeqRMConfig, accuracy, rewriter_reward, train_rewriter
@@ -52,7 +52,7 @@ def true_score(answer: Counts) -> float:
 def run(seed: int, work: Path) -> dict[str, Any]:
     """One seed: the two reward models' accuracies, and the three policies' answers."""
     rng = np.random.default_rng([seed, 2])
-    base = make_base(work / "base", seed)
+    base = base_of(seed)
     learnt = pairs(N_PAIRS, true_score, rng, P_LONGER)
     held_out = {"flawed": pairs(N_JUDGED, true_score, rng, P_LONGER), "fair": pairs(N_JUDGED, true_score, rng, 0.5)}
     asked = prompts(N_PROMPTS, rng)

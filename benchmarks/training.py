@@ -25,13 +25,15 @@ from agents.lifelong_rlhf import LifelongRLHFConfig
 from agents.on_policy import rloo
 from pg_envs.display import quieten_libraries
 from pg_envs.models import tuning
+from pg_envs.models.trained import WEIGHTS
 from pg_envs.values.survey import to_preference_dataset
 
 
-def finetune_bare(ref: Any, out: Any, make_trainer: Any, seed: int, config: Any, what: str, load: Any = None) -> Any:
+def finetune_bare(ref: Any, out: Any, make_trainer: Any, seed: int, config: Any, what: str) -> Any:
     """What ``finetune`` does without its additions: TRL's trainer as it comes."""
     set_seed(seed)
-    trainer = make_trainer(tuning.trainable(ref, config), tuning.load_tokenizer(ref), Path(out).with_suffix(".scratch"))
+    scratch = Path(out).with_suffix(".scratch")
+    trainer = make_trainer(WEIGHTS[config.weights].load(ref, config, scratch), tuning.load_tokenizer(ref), scratch)
     trainer.train()
     return ref
 

@@ -34,7 +34,7 @@ def save_adapter_at_random(base, folder: Path, seed: int, **lora):
     from peft import LoraConfig, get_peft_model
 
     from pg_envs.models.loading import load_base
-    from pg_envs.models.tuning import save_adapter
+    from pg_envs.models.trained import save_adapter
 
     torch.manual_seed(seed)
     settings = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", **lora}

@@ -91,7 +91,7 @@ def merge_adapters(adapters: Sequence[ModelRef], weights: Sequence[float], out: 
         ValueError: If the weights are not finite or not as many as the adapters.
         FileExistsError: If ``out`` exists, or another process makes it in the meantime.
     """
-    from pg_envs.models.tuning import save_adapter
+    from pg_envs.models.trained import save_adapter
 
     out = Path(out)
     if len(weights) != len(adapters) or not all(map(math.isfinite, weights)):

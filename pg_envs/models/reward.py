@@ -14,7 +14,8 @@ from transformers import AutoModelForSequenceClassification
 from pg_envs.models.batching import by_length
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
-from pg_envs.models.tuning import ADAPTER_NAME, TuningConfig, batches_of_similar_length, finetune, trl_arguments
+from pg_envs.models.trained import ADAPTER_NAME, Adapter
+from pg_envs.models.tuning import TuningConfig, batches_of_similar_length, finetune, trl_arguments
 from pg_envs.progress import report
 
 if TYPE_CHECKING:
@@ -48,18 +49,24 @@ def train_reward_model(ref: ModelRef, dataset: Dataset, out: str | Path, seed: i
         arguments = RewardConfig(**trl_arguments(config, scratch, seed))
         return RewardTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
-    return finetune(ref.with_adapter(None), out, make_trainer, seed, config, what="reward model", load=_trainable_scorer)
+    return finetune(ref.with_adapter(None), out, make_trainer, seed, config, what="reward model", trained=ScorerAdapter())
 
 
 def _load_scorer(ref: ModelRef, dtype: torch.dtype) -> Any:
     return load_base(ref, dtype, default_device(), AutoModelForSequenceClassification, num_labels=1)
 
 
-def _trainable_scorer(ref: ModelRef, config: TuningConfig) -> PeftModel:
-    scorer = _load_scorer(ref, torch.float32 if default_device().type == "cpu" else torch.bfloat16)
-    # For this task type PEFT trains, and saves, the score head besides the adapter.
-    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="SEQ_CLS")
-    return get_peft_model(scorer, lora, adapter_name=ADAPTER_NAME)
+class ScorerAdapter(Adapter):
+    """A LoRA adapter and a score head, both new."""
+
+    def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> PeftModel:
+        """The base that ``ref`` names, with both."""
+        scorer = _load_scorer(ref, torch.float32 if default_device().type == "cpu" else torch.bfloat16)
+        # For this task type PEFT trains, and saves, the score head besides the adapter.
+        lora = LoraConfig(
+            r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="SEQ_CLS"
+        )
+        return get_peft_model(scorer, lora, adapter_name=ADAPTER_NAME)
 
 
 class RewardModel:

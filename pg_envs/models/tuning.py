@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from pg_envs.models.checks import check_files
 from pg_envs.models.labelled_only import score_labelled_only
-from pg_envs.models.loading import default_device, has_fast_bfloat16, load_base, load_tokenizer
-from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.models.loading import default_device, has_fast_bfloat16, load_tokenizer
+from pg_envs.models.ref import ModelRef
+from pg_envs.models.trained import WEIGHTS, Trained, Weights
 from pg_envs.progress import report
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-ADAPTER_NAME = "default"
 
 
 class TrainingError(RuntimeError):
@@ -45,6 +44,8 @@ class TuningConfig:
     """Rank of a new adapter (an existing adapter keeps its own)."""
     lora_alpha: int = 16
     """Scale of a new adapter."""
+    weights: Weights = "lora"
+    """What is trained: a LoRA adapter, or all weights (``full``)."""
 
 
 def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[str, Any]:
@@ -82,11 +83,7 @@ def trl_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[str, A
 
 
 MakeTrainer = Callable[[Any, Any, Path], Any]
-"""Given a PEFT model, a tokenizer and a scratch folder, returns a Hugging Face trainer ready to ``train()``."""
-
-
-LoadTrainable = Callable[[ModelRef, TuningConfig], PeftModel]
-"""Loads the model that a ModelRef names with one trainable adapter called ``default``, its base frozen."""
+"""Given a model, a tokenizer and a scratch folder, returns a Hugging Face trainer ready to ``train()``."""
 
 
 def finetune(
@@ -96,23 +93,23 @@ def finetune(
     seed: int,
     config: TuningConfig,
     what: str,
-    load: LoadTrainable | None = None,
+    trained: Trained | None = None,
 ) -> ModelRef:
-    """Train a LoRA adapter with any Hugging Face trainer and save it.
+    """Train an adapter, or all weights, with any Hugging Face trainer and save what came of it.
 
     The model starts as ``ref``: with an adapter, that adapter is trained on; without one, a new one.
 
     Args:
         ref: Where to start.
-        out: Folder for the new adapter; must not exist.
+        out: Folder for what is trained; must not exist.
         make_trainer: See ``MakeTrainer``.
-        seed: For the new adapter's weights and the trainer; the same seed gives the same adapter.
-        config: The LoRA rank and scale of a new adapter.
+        seed: For a new adapter's weights and the trainer; the same seed gives the same weights.
+        config: ``weights`` says what is trained; also the LoRA rank and scale of a new adapter.
         what: How the work is called in progress reports.
-        load: What is trained; defaults to ``trainable``, the language model.
+        trained: What is trained instead of the language model that ``config`` asks for.
 
     Returns:
-        ModelRef of the same base with the new adapter.
+        ModelRef of the same base with the new adapter; of a base of its own, if all weights were trained.
 
     Raises:
         ModelRefError: If ``ref`` does not load.
@@ -124,38 +121,26 @@ def finetune(
         raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
     check_files(ref)
     set_seed(seed)
+    trained = trained or WEIGHTS[config.weights]
     tokenizer = load_tokenizer(ref)
-    model = (load or trainable)(ref, config)
     scratch = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
+        model = trained.load(ref, config, scratch)
         trainer = make_trainer(model, tokenizer, scratch / "trainer")
-        inner: Any = model.get_base_model()
+        inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         if default_device().type == "cpu" and inner.get_output_embeddings() is not None:
             score_labelled_only(inner)
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Watching(what, ref))
         trainer.train()
-        save_adapter(trainer.accelerator.unwrap_model(trainer.model), ref, scratch / "adapter")
-        (scratch / "adapter").rename(out)
+        trained.save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, ref, scratch / "made")
+        (scratch / "made").rename(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return ref.with_adapter(out)
-
-
-def trainable(ref: ModelRef, config: TuningConfig) -> PeftModel:
-    """The model that ``ref`` names with one trainable adapter called ``default``, base frozen, in float32 on a CPU."""
-    device = default_device()
-    base = load_base(ref, torch.float32 if device.type == "cpu" else torch.bfloat16, device)
-    base.config.use_cache = False
-    if ref.adapter is not None:
-        return PeftModel.from_pretrained(base, loadable_name(ref.adapter), adapter_name=ADAPTER_NAME, is_trainable=True)
-    lora = LoraConfig(
-        r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return get_peft_model(base, lora, adapter_name=ADAPTER_NAME)
+    return trained.name(ref, out)
 
 
 def batches_of_similar_length(dataset: Dataset, batch_size: int, seed: int) -> Dataset:
@@ -193,21 +178,6 @@ def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config:
         return SFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
     return finetune(ref, out, make_trainer, seed, config, what="supervised fine-tuning")
-
-
-def save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
-    """Save the adapter called ``default`` of a PEFT model on ``ref``'s base, as safetensors.
-
-    Args:
-        model: The ``PeftModel``.
-        ref: Names the base in the adapter's configuration.
-        folder: For the adapter.
-    """
-    # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
-    model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
-    # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.
-    model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)
 
 
 class _Watching(TrainerCallback):

@@ -86,12 +86,66 @@ def test_dpo_is_held_to_the_reference_asked_for(start, tmp_path):
     assert fingerprint(learnt["century"]) != fingerprint(learnt["base"])
 
 
+@pytest.fixture(scope="module")
+def preferences():
+    rows = [
+        {"prompt": [{"role": "user", "content": prompt}], "chosen": [{"role": "assistant", "content": "A"}],
+         "rejected": [{"role": "assistant", "content": "B"}]}
+        for prompt in PROMPTS
+    ]  # fmt: skip
+    return Dataset.from_list(rows)
+
+
+FULL = {"learning_rate": 1e-2, "weights": "full"}
+
+
+def test_all_weights_make_a_model_of_its_own_by_dpo(start, preferences, tmp_path):
+    first = dpo(start, preferences, tmp_path / "first", 0, LifelongDPOConfig(batch_size=4, n_epochs=4.0, **FULL))
+    assert first == ModelRef(str(tmp_path / "first"))
+    assert p_a(first) > p_a(start)
+    again = dpo(first, preferences, tmp_path / "again", 0, LifelongDPOConfig(batch_size=4, n_epochs=4.0, **FULL))
+    assert p_a(again) > p_a(first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "first"]
+
+
+def test_all_weights_are_held_to_the_century_s_start(start, preferences, tmp_path, monkeypatch):
+    """At the very first step nothing has moved, so the loss is that of indifference to the reference: log 2."""
+    from trl import DPOTrainer
+
+    losses = []
+    loss_of = DPOTrainer.compute_loss
+
+    def noting(self, *args, **kwargs):
+        loss = loss_of(self, *args, **kwargs)
+        losses.append(float(loss[0] if isinstance(loss, tuple) else loss))
+        return loss
+
+    monkeypatch.setattr(DPOTrainer, "compute_loss", noting)
+    dpo(start, preferences, tmp_path / "whole", 0, LifelongDPOConfig(batch_size=4, **FULL))
+    assert losses[0] == pytest.approx(np.log(2), abs=1e-5)
+
+
+def test_all_weights_make_a_model_of_its_own_on_policy(start, prompts, tmp_path):
+    config = OnPolicyConfig(**{**vars(CONFIG), **FULL, "kl": 0.1})
+    learnt = rloo(start, prompts, likes_a, tmp_path / "out", 0, config)
+    assert learnt == ModelRef(str(tmp_path / "out"))
+    assert p_a(learnt) > p_a(start) + 0.1
+
+
+def test_all_weights_leave_no_base_to_be_held_to():
+    with pytest.raises(ValueError, match=r"reference='base': .* choose reference='century'"):
+        OnPolicyConfig(weights="full", reference="base")
+
+
 def test_the_same_seed_gives_the_same_policy(start, prompts, tmp_path):
     once, again = (rloo(start, prompts, likes_a, tmp_path / name, 3, CONFIG) for name in ("once", "again"))
     assert fingerprint(once) == fingerprint(again)
 
 
-@pytest.mark.parametrize(("setting", "says"), [({"n_samples": 1}, "n_samples=1"), ({"reference": "moon"}, "reference='moon'")])
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [({"n_samples": 1}, "n_samples=1"), ({"reference": "moon"}, "reference='moon'"), ({"weights": "half"}, "weights='half'")],
+)
 def test_settings_that_cannot_be_run(setting, says):
     with pytest.raises(ValueError, match=says):
         OnPolicyConfig(**setting)

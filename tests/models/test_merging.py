@@ -102,14 +102,14 @@ def test_nothing_is_overwritten(adapters, tmp_path):
 
 
 def test_whoever_comes_second_leaves_the_first_alone(adapters, tmp_path, monkeypatch):
-    import pg_envs.models.tuning
+    import pg_envs.models.trained
 
     def save_while_another_finishes(model, ref, folder):
         folder.mkdir()
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "precious").write_text("data")
 
-    monkeypatch.setattr(pg_envs.models.tuning, "save_adapter", save_while_another_finishes)
+    monkeypatch.setattr(pg_envs.models.trained, "save_adapter", save_while_another_finishes)
     with pytest.raises(FileExistsError, match="made by another process"):
         merge_adapters(adapters, [1, 1, 1], tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

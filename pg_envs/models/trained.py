@@ -1,0 +1,109 @@
+"""What a fine-tuning trains, and how it is kept: a LoRA adapter on a frozen base, or all weights of a model of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from pg_envs.models.loading import default_device, load_base
+from pg_envs.models.ref import ModelRef, loadable_name
+
+if TYPE_CHECKING:
+    from pg_envs.models.tuning import TuningConfig
+
+ADAPTER_NAME = "default"
+Weights = Literal["lora", "full"]
+
+
+class Trained(Protocol):
+    """A way of training what a ModelRef names."""
+
+    def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> Any:
+        """The model to train; ``scratch`` is there until training has ended."""
+        ...
+
+    def save(self, model: Any, tokenizer: Any, ref: ModelRef, folder: Path) -> None:
+        """Write what was trained into ``folder``, as safetensors."""
+        ...
+
+    def name(self, ref: ModelRef, folder: Path) -> ModelRef:
+        """The ModelRef of what lies in ``folder``."""
+        ...
+
+
+class Adapter:
+    """A LoRA adapter; its ModelRef is on the same base."""
+
+    def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> PeftModel:
+        """The model that ``ref`` names with one trainable adapter called ``default``: its own, or a new one."""
+        base = load_base(ref, _training_dtype(), default_device())
+        base.config.use_cache = False
+        if ref.adapter is not None:
+            return PeftModel.from_pretrained(base, loadable_name(ref.adapter), adapter_name=ADAPTER_NAME, is_trainable=True)
+        lora = LoraConfig(
+            r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+        return get_peft_model(base, lora, adapter_name=ADAPTER_NAME)
+
+    def save(self, model: Any, tokenizer: Any, ref: ModelRef, folder: Path) -> None:
+        """The adapter alone."""
+        save_adapter(model, ref, folder)
+
+    def name(self, ref: ModelRef, folder: Path) -> ModelRef:
+        """The same base with the new adapter."""
+        return ref.with_adapter(folder)
+
+
+class WholeModel:
+    """All weights; its ModelRef is a base of its own, with its tokenizer."""
+
+    def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> Any:
+        """The model that ``ref`` names, an adapter added in, all of it trainable.
+
+        TRL holds a model without adapters to the one that its config's name leads to, so an adapter's sum is written to
+        ``scratch`` and loaded from there.
+        """
+        device = default_device()
+        model = load_base(ref, _training_dtype(), device)
+        if ref.adapter is not None:
+            merged: Any = PeftModel.from_pretrained(model, loadable_name(ref.adapter)).merge_and_unload()
+            merged.save_pretrained(scratch / "start")
+            model = load_base(ModelRef(str(scratch / "start")), _training_dtype(), device)
+        model.config.use_cache = False
+        return model.train()
+
+    def save(self, model: Any, tokenizer: Any, ref: ModelRef, folder: Path) -> None:
+        """The whole model and its tokenizer."""
+        model.config.use_cache = True
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    def name(self, ref: ModelRef, folder: Path) -> ModelRef:
+        """A base without an adapter."""
+        return ModelRef(str(folder))
+
+
+WEIGHTS: dict[Weights, Trained] = {"lora": Adapter(), "full": WholeModel()}
+"""By the name that configurations have for it."""
+
+
+def save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
+    """Save the adapter called ``default`` of a PEFT model on ``ref``'s base, as safetensors.
+
+    Args:
+        model: The ``PeftModel``.
+        ref: Names the base in the adapter's configuration.
+        folder: For the adapter.
+    """
+    # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
+    model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
+    # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.
+    model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def _training_dtype() -> torch.dtype:
+    return torch.float32 if default_device().type == "cpu" else torch.bfloat16
