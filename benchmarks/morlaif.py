@@ -94,7 +94,11 @@ def as_rows(asked: Sequence[str], pairs: Sequence[tuple[str, str]], log_odds: np
     """TRL's rows: the first answer is chosen where log-odds are positive."""
     return Dataset.from_list(
         [
-            {"prompt": turn("user", prompt), "chosen": turn("assistant", pair[odds < 0]), "rejected": turn("assistant", pair[odds >= 0])}
+            {
+                "prompt": turn("user", prompt),
+                "chosen": turn("assistant", pair[int(odds < 0)]),
+                "rejected": turn("assistant", pair[int(odds >= 0)]),
+            }
             for prompt, pair, odds in zip(asked, pairs, log_odds, strict=True)
         ]
     )

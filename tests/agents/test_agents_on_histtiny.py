@@ -3,7 +3,6 @@
 import json
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 from agents.baselines import SFT, NoOp, Oracle, RandomAgent, SFTConfig
@@ -69,32 +68,6 @@ def test_baselines(env):
     assert NoOp(env).act(observation) == env.unwrapped.history.human(0)
     assert Oracle(env).act(observation) == env.unwrapped.history.human(1)
     assert RandomAgent(env).act(observation) in env.unwrapped.history.refs
-
-
-def test_no_valid_vote_keeps_the_policy(env, tmp_path):
-    observation, _ = env.reset(seed=0)
-    blank = {**observation, "votes": np.zeros_like(observation["votes"])}
-    agent = LifelongDPO(env, LifelongDPOConfig(), tmp_path)
-    assert agent.act(blank) == env.unwrapped.initial_policy
-    assert agent.events == [{"century": "C020", "event": "no valid vote; the policy is kept"}]
-
-
-def test_a_failed_training_keeps_the_policy(env, tmp_path):
-    observation, _ = env.reset(seed=0)
-    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
-    agent = LifelongDPO(env, LifelongDPOConfig(learning_rate=float("inf")), tmp_path)
-    assert agent.act(few) == env.unwrapped.initial_policy
-    assert "not finite" in agent.events[0]["event"]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("vote", [1, -1])
-def test_one_sided_votes_and_a_century_in_which_nothing_changes(env, vote, tmp_path):
-    agent = LifelongDPO(env, LifelongDPOConfig(), tmp_path)
-    votes = np.where(np.arange(len(env.unwrapped.survey)) < 16, vote, 0).astype(np.int8)
-    policies = [agent.act({"century": century, "votes": votes}) for century in (1, 2)]
-    assert len({fingerprint(policy) for policy in policies}) == 2
-    assert agent.events == []
 
 
 def test_an_agent_told_to_stop_stops_and_what_was_finished_is_kept(tmp_path, small_questionnaire, monkeypatch, capsys):

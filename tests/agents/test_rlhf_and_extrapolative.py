@@ -88,19 +88,6 @@ def test_held_out_votes_are_judged_and_noted(env, tmp_path, monkeypatch):
     assert re.fullmatch(r"the rewriter got (0|50|100)% of 1 held-out votes right", agent.events[0]["event"])
 
 
-@pytest.mark.parametrize(
-    ("agent_class", "which"),
-    [(LifelongRLHF, "reward_learning_rate"), (LifelongRLHF, "learning_rate"), (Seq2SeqRM, "reward_learning_rate")],
-)
-def test_a_failed_training_keeps_the_policy(env, agent_class, which, tmp_path):
-    observation, _ = env.reset(seed=0)
-    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
-    agent = agent_class(env, agent_class.Config(**{which: float("inf")}), tmp_path)
-    assert agent.act(few) == env.unwrapped.initial_policy
-    assert "training failed" in agent.events[0]["event"]
-    assert list(tmp_path.iterdir()) == []
-
-
 def trained_on(monkeypatch):
     """Datasets that training would have got."""
     datasets = []

@@ -1,0 +1,101 @@
+"""Whatever training meets in practice, every agent that trains gets through it. On random models of a few thousand parameters."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from tests_support import TINY_FAMILY_CENTURIES
+
+import pg_envs  # noqa: F401 - registers the environments
+from agents.baselines import SFT
+from agents.extrapolative_dpo import ExtrapolativeDPO
+from agents.extrapolative_rlhf import ExtrapolativeRLHF
+from agents.lifelong_dpo import LifelongDPO
+from agents.lifelong_rlhf import LifelongRLHF
+from agents.morlaif import MORLAIF
+from agents.principles import SETS
+from agents.seq2seq_rm import Seq2SeqRM
+from pg_envs.models.ref import ModelRef
+from pg_envs.runner import AgentStopped
+
+AGENTS = (SFT, LifelongDPO, ExtrapolativeDPO, LifelongRLHF, ExtrapolativeRLHF, Seq2SeqRM, MORLAIF)
+N_VOTES = 16
+every = pytest.mark.parametrize("agent_class", AGENTS, ids=lambda agent_class: agent_class.__name__)
+
+
+@pytest.fixture
+def env(tiny_family, small_questionnaire):
+    env = gym.make("ProgressGym/Follow-v0", centuries=TINY_FAMILY_CENTURIES, questionnaire=small_questionnaire)
+    env.reset(seed=0)
+    yield env
+    env.close()
+
+
+@pytest.fixture
+def make(env, tmp_path):
+    """Make an agent with settings; MORLAIF has two principles only."""
+    two = tmp_path / "principles.json"
+    two.write_text(json.dumps([vars(principle) for principle in SETS["values"][:2]]), encoding="utf-8")
+
+    def make(agent_class, where=env, **settings):
+        if agent_class is MORLAIF:
+            settings = {"principles": str(two), "comparisons_per_principle": 4, "feedback_votes": 1, **settings}
+        return agent_class(where, agent_class.Config(**settings), tmp_path / "work")
+
+    return make
+
+
+def votes(env, *each):
+    """An observation of the century after the second for every tuple of votes on the first comparisons; the rest is not voted on."""
+    n = len(env.unwrapped.survey)
+    return [{"century": 1 + t, "votes": np.array([*on_first, *[0] * (n - len(on_first))], np.int8)} for t, on_first in enumerate(each)]
+
+
+def folders(path):
+    return sorted(entry.name for entry in path.glob("*") if entry.is_dir())
+
+
+@every
+@pytest.mark.parametrize("vote", [1, -1])
+def test_one_sided_votes_and_a_century_in_which_nothing_changes(make, env, agent_class, vote, tmp_path):
+    agent = make(agent_class)
+    policies = [agent.act(observation) for observation in votes(env, [vote] * N_VOTES, [vote] * N_VOTES)]
+    assert all(env.action_space.contains(policy) for policy in policies)
+    assert not [event for event in agent.events if "failed" in event["event"]]
+    assert folders(tmp_path / "work") == ["C019", "C020"], "nothing but policies is left"
+
+
+@every
+def test_a_century_without_a_valid_vote_keeps_the_policy_and_the_next_goes_on(make, env, agent_class):
+    agent = make(agent_class)
+    silent, speaking = votes(env, [], [1, -1] * (N_VOTES // 2))
+    assert agent.act(silent) == env.unwrapped.initial_policy
+    assert agent.events[0] == {"century": "C019", "event": "no valid vote; the policy is kept"}
+    assert agent.act(speaking) != env.unwrapped.initial_policy
+
+
+@every
+def test_a_loss_that_is_not_finite_keeps_the_policy_or_stops_the_run(make, env, agent_class, tmp_path):
+    broken = "reward_learning_rate" if hasattr(agent_class.Config(), "reward_learning_rate") else "learning_rate"
+    (observation,) = votes(env, [1, -1] * (N_VOTES // 2))
+    agent = make(agent_class, **{broken: float("inf")})
+    assert agent.act(observation) == env.unwrapped.initial_policy
+    assert agent.events[0]["event"].startswith("training failed, the policy is kept: ")
+    assert "not finite" in agent.events[0]["event"]
+    assert folders(tmp_path / "work") == []
+    with pytest.raises(AgentStopped, match=r"C019: .*not finite"):
+        make(agent_class, **{broken: float("inf")}, on_failure="stop").act(observation)
+
+
+@every
+def test_all_weights_where_policies_may_be_models_of_their_own(make, env, agent_class, tiny_recording, small_questionnaire, tmp_path):
+    with pytest.raises(TypeError, match=r"weights='full'.*recorded:histtiny"):
+        make(agent_class, weights="full")
+    recorded = gym.make("ProgressGym/Follow-v0", history=f"recorded:{tiny_recording}", questionnaire=small_questionnaire)
+    recorded.reset(seed=0)
+    agent = make(agent_class, recorded, weights="full")
+    for observation in votes(env, [1, -1] * (N_VOTES // 2), [-1] * N_VOTES):
+        policy = agent.act(observation)
+        assert policy == ModelRef(str(tmp_path / "work" / agent.label(observation)))
+        assert -1 <= recorded.step(policy)[1] <= 1
