@@ -1,0 +1,107 @@
+"""Rules about what optical character recognition and lost spaces leave behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, drop, repair_text
+from pg_envs.data.cleaning.words import WORD, Vocabulary, words_of
+
+MAX_GAPS_PER_1000_CHARS = 3
+MIN_KNOWN_SHARE = 0.75
+"""Below this the list of words does not know the text's spelling, and nothing is judged by it."""
+MIN_JOINED = 4
+MIN_JOINED_SHARE = 0.008
+MIN_MISREAD = 4
+MIN_MISREAD_SHARE = 0.005
+_GAP = re.compile(r"〈[^〈〉]{1,12}〉|[◊�]")
+_RUNNING_HEAD = re.compile(r"(?:(?<=\n)|\A)[ \t]*(?:\d{1,4}[ \t.]+)?[A-Z][A-Z ,.'’&-]{3,60}[A-Z.](?:[ \t]+\d{1,4}\.?)?[ \t]*(?=\n|\Z)")
+_PAGE_NUMBER = re.compile(r"\d{1,4}")
+# A mark of punctuation or a digit between letters of a word, where no word has one.
+_MISREAD = re.compile(r"(?<![\w$£#/.&@-])[A-Za-z]+[!01|\\^~*■][a-z]+|(?<![\w$£#/.&@-])[!01][a-z]{3,}")
+_SPECK = re.compile(r"■|(?<=[a-z])[\\|^~*](?=[\s,.;])|(?:(?<=\s)|\A)[\\|^~*](?=[a-z])|(?<=\s)[|~^](?=\s)")
+_NOISY_WORD = re.compile(r"[A-Za-zſ!01]+")
+CONFUSIONS = (
+    ("!", "i"), ("1", "l"), ("0", "o"), ("rn", "m"), ("cl", "d"), ("vv", "w"), ("ii", "n"), ("li", "h"), ("b", "h"), ("h", "b"), ("c", "e"),
+    ("e", "c"), ("n", "u"), ("u", "n"), ("f", "s"), ("l", "i"), ("i", "l"), ("m", "rn"),
+)  # fmt: skip
+"""What is read, and what stood there; the commonest confusions of printed letters."""
+
+
+def gaps(passage: RawPassage, context: Context) -> Verdict | None:
+    """More than three marks of illegible letters (〈◊〉, �) in 1,000 characters: too much is lost to repair."""
+    text: str = passage["content"]
+    rate = len(_GAP.findall(text)) * 1000 / max(1, len(text))
+    return drop(f"{rate:.1f} gaps in 1,000 characters") if rate > MAX_GAPS_PER_1000_CHARS else None
+
+
+def running_heads(passage: RawPassage, context: Context) -> Verdict | None:
+    """Lines in capitals with a page number that break into the text are taken out, with the page break around them."""
+    found = [m for m in _RUNNING_HEAD.finditer(passage["content"]) if _PAGE_NUMBER.search(m[0])]
+    text: str = passage["content"]
+    for match in reversed(found):
+        text = _close_page(text[: match.start()], text[match.end() :])
+    return repair_text(passage, text, f"{len(found)} lines") if found else None
+
+
+def _close_page(before: str, after: str) -> str:
+    before, after = before.rstrip(), after.lstrip()
+    goes_on = before[-1:].isalnum() or before[-1:] in ",;-"
+    return before + (" " if goes_on and after[:1].islower() else "\n\n") + after
+
+
+def misread_letters(passage: RawPassage, context: Context) -> Verdict | None:
+    """Specks are taken out, and unknown words that one or two usual confusions of letters turn into a known one are put right.
+
+    Only where digits or marks inside words show that the text was read by a machine.
+    """
+    text: str = passage["content"]
+    words = words_of(text)
+    n_found = len(_MISREAD.findall(text))
+    if n_found < MIN_MISREAD or n_found < MIN_MISREAD_SHARE * len(words):
+        return None
+    if context.vocabulary.known_share(words) < MIN_KNOWN_SHARE:
+        return drop(f"{n_found} misread words, and too few others are known to put them right")
+    text, n_specks = _SPECK.subn("", text)
+    text = re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", text)
+    text = _NOISY_WORD.sub(lambda match: _reread(match[0], context.vocabulary), text)
+    return repair_text(passage, text, f"{n_found} misread words, {n_specks} specks")
+
+
+def _reread(word: str, vocabulary: Vocabulary) -> str:
+    """The commonest known word that one confusion of letters, or else two, can have made into ``word``."""
+    ends = re.fullmatch(r"(.*?[a-zſ])(!*)", word)
+    core, tail = (ends[1], ends[2]) if ends else (word, "")
+    if len(core) < 3 or core.isupper() or vocabulary.knows(core.replace("ſ", "s")):
+        return word
+    once = set(_undo_one(core))
+    for candidates in (once, {twice for candidate in once for twice in _undo_one(candidate)}):
+        known = [candidate for candidate in candidates if candidate.isalpha() and vocabulary.knows(candidate)]
+        if known:
+            return max(known, key=lambda candidate: (vocabulary.counts.get(candidate.lower(), 0), candidate)) + tail
+    return word
+
+
+def _undo_one(word: str) -> Iterator[str]:
+    for read, stood in CONFUSIONS:
+        at = word.find(read)
+        while at >= 0:
+            yield word[:at] + stood + word[at + len(read) :]
+            at = word.find(read, at + 1)
+
+
+def joined_words(passage: RawPassage, context: Context) -> Verdict | None:
+    """Words run together where a space was lost are parted, in text whose spelling the list of words knows."""
+    text: str = passage["content"]
+    words = WORD.findall(text)
+    joined = {word: pair for word in set(words) if (pair := context.vocabulary.joined_pair(word))}
+    n_found = sum(word in joined for word in words)
+    if len(joined) < MIN_JOINED or n_found < MIN_JOINED_SHARE * len(words):
+        return None
+    if context.vocabulary.known_share(words) < MIN_KNOWN_SHARE:
+        return None
+    text = WORD.sub(lambda match: " ".join(joined[match[0]]) if match[0] in joined else match[0], text)
+    # The same line ends took the space after commas and full stops.
+    text = re.sub(r"(?<=[a-z])([,;:.])(?=[A-Za-z][a-z ])", r"\1 ", text)
+    return repair_text(passage, text, f"{n_found} words")
