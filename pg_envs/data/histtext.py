@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import HistTextError, OnBad, ReadReport, Refuse, refusal, schema_fault
 
-__all__ = ["HistTextError", "Passage", "TextFile", "find_files", "read_file", "read_folder", "read_valid"]
+__all__ = ["HistTextError", "Passage", "TextFile", "find_files", "find_undated", "read_file", "read_folder", "read_valid"]
 
+UNDATED = "undated"
 _CENTURY = re.compile(r"C\d{3}")
 _YEAR_FILE = re.compile(r"(?:Y0?)?\d{4}\.json")
 
@@ -94,6 +95,12 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
                 continue
             files.append(TextFile(entry["name"], label, name))
     return files
+
+
+def find_undated(filesystem: Any, root: str) -> list[TextFile]:
+    """``undated.json`` beside the century folders, where passages without a usable year are put; empty if there is none."""
+    path = f"{root}/{UNDATED}.json"
+    return [TextFile(path, UNDATED, f"{UNDATED}.json")] if filesystem.isfile(path) and not _leads_out(filesystem, path, root) else []
 
 
 def _leads_out(filesystem: Any, path: str, root: str) -> bool:

@@ -107,7 +107,9 @@ def read_array(file: BinaryIO, limits: JsonLimits | None = None) -> Iterator[Any
             if depth == 0:
                 yield builder.value
                 builder = None
-    except (ijson.JSONError, UnicodeDecodeError) as error:
+    except JsonStreamError:
+        raise
+    except (ijson.JSONError, ValueError) as error:
         raise JsonStreamError(f"cannot be read as UTF-8 JSON: {error}") from error
 
 

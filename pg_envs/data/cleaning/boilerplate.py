@@ -9,11 +9,10 @@ from pg_envs.data.cleaning.words import WORD
 
 _START = re.compile(r"\*{3}\s*START OF (?:THE|THIS) [^\n*]{0,40}E-?(?:BOOK|TEXT)[^*]*\*{3}", re.IGNORECASE)
 _END = re.compile(r"\*{3}\s*END OF (?:THE|THIS) [^\n*]{0,40}E-?(?:BOOK|TEXT)", re.IGNORECASE)
-# Names and terms that no author before electronic texts wrote.
+# Names and terms that no author before electronic texts wrote; sought in lower case, which is faster than to ignore case.
 _ELECTRONIC = re.compile(
-    r"Project Gutenberg|Standard Ebooks|Distributed Proofread|\be-?books?\b|\be-?texts?\b|electronic texts?\b|Internet Archive|HathiTrust"
-    r"|Google Book|digiti[sz]ed by|Text Creation Partnership|Creative Commons|\bCC0\b|Wikisource|transcriber['’]s note|\bOCR\b",
-    re.IGNORECASE,
+    r"project gutenberg|standard ebooks|distributed proofread|\be-?books?\b|\be-?texts?\b|electronic texts?\b|internet archive|hathitrust"
+    r"|google book|digiti[sz]ed by|text creation partnership|creative commons|\bcc0\b|wikisource|transcriber['’]s note"
 )
 _LICENCE = re.compile(
     r"public domain|redistribut|small print|copyright (?:law|status|notice|holder|infring)|uncopyright|royalt(?:y|ies)|trademark|licen[cs]e"
@@ -29,20 +28,23 @@ _EDITOR_BRACKET = re.compile(
     r"\s*\[(?:note|footnote|foot-note|sidenote|illustration|transcriber['’]s note|editor['’]s note)\b[^\[\]]{0,1500}\]", re.IGNORECASE
 )
 _APPARATUS = re.compile(
-    r"\bMSS?\b|\bBritish Museum\b|\bBodl(?:eian|ey)?\b|\bedd?\.|\b[Ee]dit(?:ed|ions?|ors?|orial)\b|\b[Ii]bid\b|\bop\. cit|\b(?:ll?|pp?|vol|fol|ff)\. ?\d+"
-    r"|\bNOTE \d|\b[Mm]anuscripts?\b|\b(?:\d\dth|[Tt]h?irteenth|[Ff]ourteenth|[Ff]ifteenth|[Ss]ixteenth|xi?[iv]+th) [Cc]entury\b|\b(?:i{1,3}|iv)\. \d+"
-    r"|\bseqq?\b|\bcf\.|\b[Ff]ootnotes?\b|\bEDITED\b|\bINTRODUCTION\b|\bTABLE OF CONTENTS\b|\bGLOSSARI?|\bstanza\b|\blegend\b"
+    r"\bMSS?\b|\bBritish Museum\b|\bBodl(?:eian|ey)?\b|\bedd?\.|\b[Ee]dit(?:ed|ions?|ors?|orial)\b|\b[Ii]bid\b|\bop\. cit"
+    r"|\b(?:ll?|pp?|vol|fol|ff)\. ?\d+|\bNOTE \d|\b[Mm]anuscripts?\b|\b(?:i{1,3}|iv)\. \d+|\bseqq?\b|\bcf\.|\b[Ff]ootnotes?\b|\bEDITED\b"
+    r"|\b(?:\d\dth|[Tt]hirteenth|[Ff]ourteenth|[Ff]ifteenth|[Ss]ixteenth|x[iv]+th) [Cc]entury\b|\bINTRODUCTION\b|\bTABLE OF CONTENTS\b"
+    r"|\bGLOSSARI?|\bstanza\b|\blegend\b"
 )
 MAX_LICENCE_SHARE = 0.5
 MAX_LICENCE_PER_1000_WORDS = 12
 MAX_APPARATUS_PER_1000_WORDS = 10
+MIN_APPARATUS_KINDS = 3
 FIRST_PARAGRAPHS = 8
+FIRST_ELECTRONIC_YEAR = 1971
 
 
 def electronic_text(passage: RawPassage, context: Context) -> Verdict | None:
     """Headers, licences and credits of electronic editions are cut off; a passage that is mostly that is dropped."""
     text: str = passage["content"]
-    if not _ELECTRONIC.search(text):
+    if not _ELECTRONIC.search(text.lower()):
         return None
     kept = text
     if start := _START.search(kept):
@@ -50,8 +52,9 @@ def electronic_text(passage: RawPassage, context: Context) -> Verdict | None:
     if end := _END.search(kept):
         kept = kept[: end.start()]
     paragraphs = re.split(r"\n\s*\n", kept)
-    if len(_ELECTRONIC.findall(kept)) >= 2:
-        paragraphs = [paragraph for paragraph in paragraphs if not _ELECTRONIC.search(paragraph)]
+    # Since 1971 authors may write about electronic texts themselves.
+    if len(_ELECTRONIC.findall(kept.lower())) >= 2 and passage["creation_year"] < FIRST_ELECTRONIC_YEAR:
+        paragraphs = [paragraph for paragraph in paragraphs if not _ELECTRONIC.search(paragraph.lower())]
     kept = "\n\n".join(paragraphs).strip()
     n_words = max(1, len(kept.split()))
     if not start and len(_LICENCE.findall(kept)) * 1000 / n_words > MAX_LICENCE_PER_1000_WORDS:
@@ -77,8 +80,14 @@ def editors_brackets(passage: RawPassage, context: Context) -> Verdict | None:
 
 
 def editors_matter(passage: RawPassage, context: Context) -> Verdict | None:
-    """Introductions, notes, indexes and tables of contents: ten or more references to manuscripts, editions or pages in 1,000 words."""
+    """Introductions, notes, indexes and tables of contents: ten or more references in 1,000 words, of three kinds or more.
+
+    References are such to manuscripts, editions, pages, lines and later centuries.
+    """
     text: str = passage["content"]
-    n_found = len(_APPARATUS.findall(text))
-    rate = n_found * 1000 / max(1, len(WORD.findall(text)))
-    return drop(f"{rate:.0f} references in 1,000 words") if rate >= MAX_APPARATUS_PER_1000_WORDS else None
+    found = _APPARATUS.findall(text)
+    kinds = {re.sub(r"\W*\d+", "", reference).lower() for reference in found}
+    rate = len(found) * 1000 / max(1, len(WORD.findall(text)))
+    if rate < MAX_APPARATUS_PER_1000_WORDS or len(kinds) < MIN_APPARATUS_KINDS:
+        return None
+    return drop(f"{rate:.0f} references in 1,000 words")

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, repair_text
 from pg_envs.data.libraries import data_library
 
+FIRST_FAR_SIGN = "\u2e80"
 MIN_TAGS = 3
 MIN_BARS = 3
 _TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>")
@@ -23,16 +24,24 @@ _BROKEN_WORD = re.compile(r"(?<=[a-zſþðȝ])-\n(?=[a-zſþðȝ])")
 WRAPPED_CHARS = range(50, 85)
 MIN_WRAPPED_LINES = 4
 
-BLOCKS = frozenset("p div sp head lg l h1 h2 h3 h4 h5 h6 hgroup li item list section header blockquote tr table body front back br lb speaker".split())
+_BLOCKS = """p div sp head lg l h1 h2 h3 h4 h5 h6 hgroup li item list section header blockquote tr table body front back br lb
+    speaker"""
+BLOCKS = frozenset(_BLOCKS.split())
+LINE_END_HYPHENS = ("char:EOLhyphen", "char:EOLunhyphen")
 UNSEEN = frozenset(["script", "style", "title", "teiheader"])
 
 
 def mojibake(passage: RawPassage, context: Context) -> Verdict | None:
     """UTF-8 that was read as Latin-1 or Windows-1252, put right line by line by ftfy; nothing else of ftfy's is applied."""
-    fix = data_library("ftfy").fix_encoding
     lines = passage["content"].split("\n")
-    fixed = [fix(line) if not line.isascii() else line for line in lines]
+    fixed = [line if line.isascii() else _decoded_again(line) for line in lines]
     return repair_text(passage, "\n".join(fixed), f"{sum(a != b for a, b in zip(lines, fixed, strict=True))} lines decoded again")
+
+
+def _decoded_again(line: str) -> str:
+    """What ftfy makes of a line, unless that has signs of scripts beyond the Latin and its neighbours, which no text here is in."""
+    fixed: str = data_library("ftfy").fix_encoding(line)
+    return line if any(sign >= FIRST_FAR_SIGN for sign in set(fixed) - set(line)) else fixed
 
 
 class _TextOf(HTMLParser):
@@ -48,9 +57,7 @@ class _TextOf(HTMLParser):
             self.unseen += 1
         elif tag in BLOCKS:
             self.pieces.append("\n\n")
-        elif tag == "gap":
-            self.pieces.append("〈◊〉")
-        elif tag == "g" and dict(attrs).get("ref") not in ("char:EOLhyphen", "char:EOLunhyphen"):
+        elif tag == "gap" or (tag == "g" and dict(attrs).get("ref") not in LINE_END_HYPHENS):
             self.pieces.append("〈◊〉")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -26,7 +26,7 @@ class Documents:
         document = passage.get("document_id")
         if not isinstance(document, str):
             return
-        if usable_year(year := passage.get("creation_year")):
+        if isinstance(year := passage.get("creation_year"), int) and usable_year(year):
             self._years[document][year] += 1
         if isinstance(source := passage.get("source_dataset"), str) and source:
             self._sources[document][source] += 1

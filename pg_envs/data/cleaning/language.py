@@ -17,11 +17,10 @@ MIN_WORDS = 20
 MIN_ENGLISH_SHARE = 0.12
 LANGUAGES = ("ENGLISH", "FRENCH", "GERMAN", "LATIN", "ITALIAN", "SPANISH", "DUTCH")
 MODERN_LETTERS = str.maketrans({"þ": "th", "Þ": "Th", "ð": "th", "Ð": "Th", "ȝ": "gh", "Ȝ": "Gh", "ſ": "s", "&": "and"})
-SMALL_WORDS = frozenset(
-    """the þe ðe and ant to that þat þet ðat his hys hise with wiþ wyth wiþþ he him hym her hire hir they þei þai thei heo hem their
-    we ye ȝe i ich thou þou þu of for from fro this þis thys þes not nat noght nouȝt is ys it hit hyt was were weren be ben beon
-    hath haþ have haue had by bi shall schal shal sal or on all alle al my what who when whan than þan þanne""".split()
-)
+_SMALL_WORDS = """the þe ðe and ant to that þat þet ðat his hys hise with wiþ wyth wiþþ he him hym her hire hir they þei þai thei heo hem
+    their we ye ȝe i ich thou þou þu of for from fro this þis thys þes not nat noght nouȝt is ys it hit hyt was were weren be ben beon
+    hath haþ have haue had by bi shall schal shal sal or on all alle al my what who when whan than þan þanne"""
+SMALL_WORDS = frozenset(_SMALL_WORDS.split())
 
 
 class ForeignText:

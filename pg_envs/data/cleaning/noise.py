@@ -11,6 +11,8 @@ from pg_envs.data.cleaning.words import WORD, Vocabulary, words_of
 MAX_GAPS_PER_1000_CHARS = 3
 MIN_KNOWN_SHARE = 0.75
 """Below this the list of words does not know the text's spelling, and nothing is judged by it."""
+JOINED_KNOWN_SHARE = 0.8
+"""Earlier than this spelling, "weare" and "aswell" are words."""
 MIN_JOINED = 4
 MIN_JOINED_SHARE = 0.008
 MIN_MISREAD = 4
@@ -37,12 +39,21 @@ def gaps(passage: RawPassage, context: Context) -> Verdict | None:
 
 
 def running_heads(passage: RawPassage, context: Context) -> Verdict | None:
-    """Lines in capitals with a page number that break into the text are taken out, with the page break around them."""
-    found = [m for m in _RUNNING_HEAD.finditer(passage["content"]) if _PAGE_NUMBER.search(m[0])]
+    """Lines in capitals with a page number that repeat the title or interrupt a sentence are taken out, and the page break with them."""
     text: str = passage["content"]
+    title = set(words_of(str(passage.get("source_document") or "").lower()))
+    found = [match for match in _RUNNING_HEAD.finditer(text) if _PAGE_NUMBER.search(match[0]) and _is_head(match, title)]
     for match in reversed(found):
         text = _close_page(text[: match.start()], text[match.end() :])
     return repair_text(passage, text, f"{len(found)} lines") if found else None
+
+
+def _is_head(match: re.Match[str], title: set[str]) -> bool:
+    """Whether a line of capitals is made of the title's words, or stands in the middle of a sentence."""
+    if title.issuperset(words_of(match[0].lower())):
+        return True
+    before, after = match.string[: match.start()].rstrip(), match.string[match.end() :].lstrip()
+    return (before[-1:].islower() or before[-1:] in ",;-") and after[:1].islower()
 
 
 def _close_page(before: str, after: str) -> str:
@@ -95,11 +106,11 @@ def joined_words(passage: RawPassage, context: Context) -> Verdict | None:
     """Words run together where a space was lost are parted, in text whose spelling the list of words knows."""
     text: str = passage["content"]
     words = WORD.findall(text)
+    if context.vocabulary.known_share(words) < JOINED_KNOWN_SHARE:
+        return None
     joined = {word: pair for word in set(words) if (pair := context.vocabulary.joined_pair(word))}
     n_found = sum(word in joined for word in words)
     if len(joined) < MIN_JOINED or n_found < MIN_JOINED_SHARE * len(words):
-        return None
-    if context.vocabulary.known_share(words) < MIN_KNOWN_SHARE:
         return None
     text = WORD.sub(lambda match: " ".join(joined[match[0]]) if match[0] in joined else match[0], text)
     # The same line ends took the space after commas and full stops.

@@ -84,18 +84,16 @@ def impossible_year(passage: RawPassage, context: Context) -> Verdict | None:
     """The text contradicts its year, and nothing says which year would be right.
 
     It names three different later years (by more than 30); or has long s after 1820; or modern spelling before 1500 without being
-    marked as a translation, or a translation's year; or spelling from before 1650 after 1750.
+    marked as a translation; or spelling from before 1650 after 1750.
     """
     text: str = passage["content"]
     year = passage["creation_year"]
     latest = max(year, passage.get("creation_year_latest") or 0)
-    later = {int(found) for found in _YEAR.findall(text) if int(found) > latest + LATER_BY_YEARS and int(found) % 50}
+    later = {int(found) for found in _YEAR.findall(text) if int(found) > latest + LATER_BY_YEARS and int(found) % 10}
     if len(later) >= MIN_LATER_YEARS:
         return drop(f"{year}, and it names {', '.join(map(str, sorted(later)[:3]))}")
     if year > LAST_LONG_S_YEAR and text.count("ſ") >= MIN_LONG_S:
         return drop(f"{year}, with long s")
-    if passage.get("translation_year") == year:
-        return drop(f"{year} is the translation's year")
     known = context.vocabulary.known_share(words_of(text))
     if year < FIRST_MODERN_YEAR and not passage.get("translation_year") and known > MODERN_KNOWN_SHARE:
         return drop(f"{year}, in modern spelling")

@@ -65,6 +65,9 @@ def clean_passage(passage: RawPassage, context: Context, name: str) -> Cleaned:
         passage: As it was read; it is not changed.
         context: What rules know besides; what is kept is added to ``context.seen``.
         name: What later messages call the passage.
+
+    Returns:
+        What is left, with the reason codes of what was done to it under ``cleaning``.
     """
     cleaned = Cleaned(kept=[passage])
     for reason, rule in RULES.items():
@@ -77,6 +80,9 @@ def clean_passage(passage: RawPassage, context: Context, name: str) -> Cleaned:
             cleaned.findings.append((reason, verdict.action, verdict.detail))
             going_on.extend(verdict.passages)
         cleaned.kept = going_on
+    reasons = [reason for reason, _, _ in cleaned.findings]
     for part in cleaned.kept:
         context.seen.keep(name, part["content"])
+        if reasons:
+            part["cleaning"] = reasons
     return cleaned

@@ -13,7 +13,9 @@ LONGEST_SHORT_WORD = 3
 COMMON_RANK = 12_000
 COMMON_SHORT_COUNT = 200_000_000
 # The joints at which words run together where a line's end was lost nearly always have one of these on one side.
-JOINTS = frozenset("a an and are as at be been but by for from had has have he his in is it its not of on or our that the this to was we were which with".split())
+_FUNCTION_WORDS = """a an and are as at be been but by for from had has have he his in is it its not of on or our that the this to was we
+    were which with"""
+JOINTS = frozenset(_FUNCTION_WORDS.split())
 
 
 def words_of(text: str) -> list[str]:
@@ -27,10 +29,9 @@ class Vocabulary:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Count by lower-case word."""
-        symspell = data_library("symspellpy").SymSpell(max_dictionary_edit_distance=0)
-        with resources.as_file(resources.files("symspellpy") / "frequency_dictionary_en_82_765.txt") as path:
-            symspell.load_dictionary(str(path), term_index=0, count_index=1, encoding="utf-8-sig")
-        return dict(symspell.words)
+        folder = resources.files(data_library("symspellpy"))
+        lines = (folder / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
+        return {word: int(count) for word, count in (line.split() for line in lines)}
 
     @cached_property
     def _common(self) -> frozenset[str]:
