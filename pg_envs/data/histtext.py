@@ -90,7 +90,7 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
             name = f"{label}/{PurePosixPath(entry['name']).name}"
             if not _YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
                 continue
-            if entry["type"] != "file" or _leads_out(filesystem, entry["name"], root):
+            if not _is_inside(filesystem, entry, root):
                 refuse("not a regular file in the folder", f"{name}: not a regular file inside {root!r}; links that lead out are not read")
                 continue
             files.append(TextFile(entry["name"], label, name))
@@ -100,15 +100,17 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
 def find_undated(filesystem: Any, root: str) -> list[TextFile]:
     """``undated.json`` beside the century folders, where passages without a usable year are put; empty if there is none."""
     path = f"{root}/{UNDATED}.json"
-    return [TextFile(path, UNDATED, f"{UNDATED}.json")] if filesystem.isfile(path) and not _leads_out(filesystem, path, root) else []
+    if not filesystem.exists(path) or not _is_inside(filesystem, filesystem.info(path), root):
+        return []
+    return [TextFile(path, UNDATED, f"{UNDATED}.json")]
 
 
-def _leads_out(filesystem: Any, path: str, root: str) -> bool:
-    """Whether a path of the local file system is, links followed, no regular file below ``root``."""
+def _is_inside(filesystem: Any, entry: dict[str, Any], root: str) -> bool:
+    """Whether an entry is a regular file; in the local file system, where links are followed, one below ``root``."""
     if "file" not in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)):
-        return False
-    real = Path(path).resolve()
-    return not real.is_file() or not real.is_relative_to(Path(root).resolve())
+        return bool(entry["type"] == "file")
+    real = Path(entry["name"]).resolve()
+    return real.is_file() and real.is_relative_to(Path(root).resolve())
 
 
 def read_file(filesystem: Any, file: TextFile, refuse: Refuse, limits: JsonLimits | None = None) -> Iterator[tuple[int, Any]]:

@@ -47,7 +47,9 @@ class _CountingReader:
         self.position = 0
 
     def read(self, n_bytes: int = -1) -> bytes:
-        chunk = self.file.read(n_bytes if 0 <= n_bytes <= CHUNK_BYTES else CHUNK_BYTES)
+        if n_bytes == 0:
+            return b""  # ijson asks so whether it gets bytes
+        chunk = self.file.read(n_bytes if 0 < n_bytes <= CHUNK_BYTES else CHUNK_BYTES)
         for match in _STRUCTURE.finditer(chunk):
             self._take(match[0], self.position + match.start())
         self.position += len(chunk)

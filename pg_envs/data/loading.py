@@ -62,7 +62,8 @@ def load_histtext(
     features = datasets.Features({"century": kinds[str]} | {name: kinds[kind] for name, kind in (MANDATORY | OPTIONAL).items()})
     if streaming:
         return datasets.IterableDataset.from_generator(rows, features=features)
-    return datasets.Dataset.from_list(list(rows()), features=features)
+    read = list(rows())
+    return datasets.Dataset.from_dict({name: [row[name] for row in read] for name in features}, features=features)
 
 
 def load_timelessqa(
@@ -90,7 +91,8 @@ def load_timelessqa(
     name = path.name if path.is_file() else TIMELESSQA_FILE
     rows = list(_timelessqa_rows(filesystem, root, name, refusal(on_bad, report)))
     report.n_read += len(rows)
-    return datasets.Dataset.from_list(rows, features=datasets.Features(dict.fromkeys(TIMELESSQA_FIELDS, datasets.Value("string"))))
+    features = datasets.Features(dict.fromkeys(TIMELESSQA_FIELDS, datasets.Value("string")))
+    return datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
 
 
 def _timelessqa_rows(filesystem: Any, root: str, name: str, refuse: Refuse) -> Iterator[dict[str, str]]:
