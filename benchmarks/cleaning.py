@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -141,14 +142,14 @@ def measure_made(clean: list[RawPassage], documents: Documents, per_dirt: int, s
     rows = {}
     for kind, dirt in DIRT.items():
         random = Random(f"{seed} {kind}")
-        suited = [passage for passage in clean if dirt.suits(passage)]
+        suited = [passage for passage in random.sample(clean, len(clean)) if dirt.suits(passage)]
         counts: Counter[str] = Counter()
         before, after = [], []
-        for passage in random.sample(suited, per_dirt):
+        pairs = ((passage, dirt.spoil(passage, random)) for passage in suited)
+        for passage, spoilt in islice((pair for pair in pairs if pair[0] != pair[1]), per_dirt):
             seen = SeenTexts()
             if "near-duplicate" in dirt.reasons:
                 seen.keep("original", passage["content"])
-            spoilt = dirt.spoil(passage, random)
             cleaned = clean_passage(spoilt, Context(documents, seen), "spoilt")
             counts["found"] += any(reason in dirt.reasons for reason, _, _ in cleaned.findings)
             counts["right"] += cleaned.action in dirt.actions

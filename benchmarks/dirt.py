@@ -14,7 +14,8 @@ from typing import Any
 
 RawPassage = dict[str, Any]
 MISREADINGS = (
-    ("i", "!"), ("l", "1"), ("o", "0"), ("m", "rn"), ("h", "b"), ("e", "c"), ("d", "cl"), ("t", "f"), ("a", "o"), ("y", "v"), ("g", "q"), ("w", "vv"),
+    ("i", "!"), ("l", "1"), ("o", "0"), ("m", "rn"), ("h", "b"), ("e", "c"),
+    ("d", "cl"), ("t", "f"), ("a", "o"), ("y", "v"), ("g", "q"), ("w", "vv"),
 )  # fmt: skip
 NOTICE = """This electronic text was digitized by a library and is given to the Internet Archive in the public domain.
 Permission to redistribute it for commercial use is not needed; see the terms of use at www.example.org/licence.
@@ -35,7 +36,7 @@ class Dirt:
     spoil: Callable[[RawPassage, Random], RawPassage]
     reasons: frozenset[str]
     actions: frozenset[str]
-    suits: Callable[[RawPassage], bool] = lambda passage: True
+    suits: Callable[[RawPassage], bool]
 
 
 def _text(change: Callable[[str, Random], str]) -> Callable[[RawPassage, Random], RawPassage]:
@@ -54,6 +55,10 @@ def _wrap_in_tags(text: str, random: Random) -> str:
     paragraphs = [html.escape(paragraph, quote=False).replace("\n", "<br/>\n") for paragraph in text.split("\n\n")]
     body = "\n".join(f'  <p class="{random.choice("ab")}">{paragraph}</p>' for paragraph in paragraphs)
     return f"<div>\n  <h2>Chapter</h2>\n{body}\n</div>"
+
+
+def _notice_before(text: str, random: Random) -> str:
+    return f"{NOTICE.replace('of use', 'of use of e-books')}\n\n{text}"
 
 
 def _running_heads(passage: RawPassage, random: Random) -> RawPassage:
@@ -84,37 +89,37 @@ def _between(low: int, high: int) -> Callable[[RawPassage], bool]:
 
 
 REPAIR, DROP, EITHER = frozenset({"repair"}), frozenset({"drop"}), frozenset({"repair", "drop"})
+MISREAD_LETTERS = "[" + "".join(letter for letter, _ in MISREADINGS) + "]"
+SIGNS = ["\u200b ", "\u00a0", "\x00 "]
+
+
+def _dirt(
+    spoil: Callable[[RawPassage, Random], RawPassage], reason: str, actions: frozenset[str], low: int = 1200, high: int = 2100
+) -> Dirt:
+    return Dirt(spoil, frozenset({reason}), actions, _between(low, high))
+
+
+def _has_early_signs(passage: RawPassage) -> bool:
+    return sum(not sign.isascii() for sign in passage["content"]) >= 10
+
+
 DIRT: dict[str, Dirt] = {
     "UTF-8 read as Latin-1": Dirt(
-        _text(lambda text, _: text.encode().decode("latin-1")),
-        frozenset({"mojibake"}),
-        REPAIR,
-        lambda passage: sum(not sign.isascii() for sign in passage["content"]) >= 10,
+        _text(lambda text, _: text.encode().decode("latin-1")), frozenset({"mojibake"}), REPAIR, _has_early_signs
     ),
-    "in HTML tags": Dirt(_text(_wrap_in_tags), frozenset({"markup"}), REPAIR),
-    "zero-width and no-break spaces": Dirt(
-        _text(_sometimes(" ", 0.02, lambda _, r: r.choice(["\u200b ", "\u00a0", "\x00 "]))), frozenset({"invisible-characters"}), REPAIR
+    "in HTML tags": _dirt(_text(_wrap_in_tags), "markup", REPAIR),
+    "zero-width and no-break spaces": _dirt(_text(_sometimes(" ", 0.02, lambda _, r: r.choice(SIGNS))), "invisible-characters", REPAIR),
+    "soft hyphens in 3% of long words": _dirt(
+        _text(_sometimes(r"[a-z]{8,}", 0.03, lambda word, _: f"{word[:4]}\u00ad{word[4:]}")), "line-end-marks", REPAIR
     ),
-    "soft hyphens in 3% of long words": Dirt(
-        _text(_sometimes(r"[a-z]{8,}", 0.03, lambda word, _: f"{word[:4]}\u00ad{word[4:]}")), frozenset({"line-end-marks"}), REPAIR
-    ),
-    "3% of spaces lost": Dirt(_text(_sometimes("(?<=[a-z]) (?=[a-z])", 0.03, lambda *_: "")), frozenset({"joined-words"}), EITHER, _between(1700, 2100)),
-    "2% of certain letters misread": Dirt(
-        _text(_sometimes("[" + "".join(letter for letter, _ in MISREADINGS) + "]", 0.02, _misread)),
-        frozenset({"misread-letters"}),
-        EITHER,
-        _between(1700, 2100),
-    ),
-    "running heads": Dirt(_running_heads, frozenset({"running-heads"}), REPAIR, lambda passage: len(passage["content"]) > 3000),
-    "1% of letters illegible": Dirt(_text(_sometimes("[a-z]", 0.01, lambda *_: "〈◊〉")), frozenset({"gaps"}), DROP),
-    "a library's notice instead of the text": Dirt(
-        _text(lambda text, _: "\n\n".join([NOTICE] * 4)), frozenset({"electronic-text"}), DROP, _between(1200, 1900)
-    ),
-    "a library's notice before the text": Dirt(
-        _text(lambda text, _: f"{NOTICE.replace('of use', 'of use of e-books')}\n\n{text}"), frozenset({"electronic-text"}), REPAIR, _between(1200, 1900)
-    ),
-    "another year, document known": Dirt(_other_year, frozenset({"document-year"}), frozenset({"relabel"})),
-    "after 1700 labelled before 1450, document unknown": Dirt(_year(1200, 1450), frozenset({"impossible-year"}), DROP, _between(1700, 2100)),
-    "before 1600 labelled after 1850, document unknown": Dirt(_year(1850, 2020), frozenset({"impossible-year"}), DROP, _between(1200, 1600)),
-    "near-duplicate: lower case, 2% of words lost": Dirt(_text(_without_some_words), frozenset({"near-duplicate"}), DROP),
-}  # fmt: skip
+    "3% of spaces lost": _dirt(_text(_sometimes("(?<=[a-z]) (?=[a-z])", 0.03, lambda *_: "")), "joined-words", EITHER, 1700),
+    "2% of certain letters misread": _dirt(_text(_sometimes(MISREAD_LETTERS, 0.02, _misread)), "misread-letters", EITHER, 1700),
+    "running heads": _dirt(_running_heads, "running-heads", REPAIR),
+    "1% of letters illegible": _dirt(_text(_sometimes("[a-z]", 0.01, lambda *_: "〈◊〉")), "gaps", DROP),
+    "a library's notice instead of the text": _dirt(_text(lambda text, _: "\n\n".join([NOTICE] * 4)), "electronic-text", DROP, 1200, 1900),
+    "a library's notice before the text": _dirt(_text(_notice_before), "electronic-text", REPAIR, 1200, 1900),
+    "another year, document known": _dirt(_other_year, "document-year", frozenset({"relabel"})),
+    "after 1700 labelled before 1450, document unknown": _dirt(_year(1200, 1450), "impossible-year", DROP, 1700),
+    "before 1600 labelled after 1850, document unknown": _dirt(_year(1850, 2020), "impossible-year", DROP, 1200, 1600),
+    "near-duplicate: lower case, 2% of words lost": _dirt(_text(_without_some_words), "near-duplicate", DROP),
+}

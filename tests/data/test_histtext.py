@@ -70,7 +70,7 @@ def test_other_names_are_left_alone(tmp_path):
         write(tmp_path, "C013", name, "no JSON")
     (tmp_path / "C013" / "1300.json").mkdir()
     write(tmp_path, "C13x", "1215.json", "no JSON")
-    with pytest.raises(HistTextError, match="C013/1300.json: not a regular file"):
+    with pytest.raises(HistTextError, match=r"C013/1300\.json: not a regular file"):
         list(read_folder(tmp_path))
     (tmp_path / "C013" / "1300.json").rmdir()
     assert len(list(read_folder(tmp_path))) == 1
@@ -93,5 +93,5 @@ def test_links_that_lead_out_are_refused(tmp_path):
 
 
 def test_no_folder_at_all(tmp_path):
-    with pytest.raises(HistTextError, match="no folder .*nowhere"):
+    with pytest.raises(HistTextError, match=r"no folder .*nowhere"):
         list(read_folder(tmp_path / "nowhere"))

@@ -51,7 +51,7 @@ def test_a_row_a_passage(text, streaming, kind):
 
 
 def test_bad_passages_stop_it(text):
-    with pytest.raises(HistTextError, match="C013/Y01215.json: passage 1: no field 'creation_year'"):
+    with pytest.raises(HistTextError, match=r"C013/Y01215\.json: passage 1: no field 'creation_year'"):
         load_histtext(text)
 
 
@@ -87,7 +87,7 @@ def test_timelessqa(tmp_path):
     for source in (tmp_path, path):
         assert list(load_timelessqa(source)) == [QA, {**QA, "input": "Think."}]
     path.write_text(json.dumps([QA, {**QA, "output": None}, 3]))
-    with pytest.raises(HistTextError, match="timeless_qa.json: row 1: field 'output': expected a string"):
+    with pytest.raises(HistTextError, match=r"timeless_qa\.json: row 1: field 'output': expected a string"):
         load_timelessqa(path)
     report = ReadReport()
     assert list(load_timelessqa(path, on_bad="skip", report=report)) == [QA]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pg_envs.data.schema import FIRST_YEAR, LAST_YEAR
 
@@ -26,27 +26,30 @@ class Documents:
         document = passage.get("document_id")
         if not isinstance(document, str):
             return
-        if isinstance(year := passage.get("creation_year"), int) and usable_year(year):
+        if usable_year(year := passage.get("creation_year")):
             self._years[document][year] += 1
         if isinstance(source := passage.get("source_dataset"), str) and source:
             self._sources[document][source] += 1
 
     def year(self, passage: Mapping[str, Any]) -> int | None:
-        """The year that at least 9 in 10 passages of its document, and at least three, have; None if there is none."""
-        return _agreed(self._years.get(str(passage.get("document_id"))))
+        """The year that 9 in 10 of the *other* passages of its document have, three at least; None if there is none."""
+        others = self._years.get(str(passage.get("document_id")), Counter()).copy()
+        if usable_year(own := passage.get("creation_year")):
+            others[own] -= 1
+        return _agreed(others)
 
     def source(self, passage: Mapping[str, Any]) -> str | None:
-        """The source dataset that the passages of its document agree on likewise."""
-        return _agreed(self._sources.get(str(passage.get("document_id"))))
+        """The source dataset that the passages of its document that have one agree on likewise."""
+        return _agreed(self._sources.get(str(passage.get("document_id")), Counter()))
 
 
-def usable_year(year: object) -> bool:
+def usable_year(year: object) -> TypeGuard[int]:
     """Whether this is a whole number in the range of the schema."""
     return isinstance(year, int) and not isinstance(year, bool) and FIRST_YEAR <= year <= LAST_YEAR
 
 
-def _agreed(votes: Counter[T] | None) -> T | None:
-    if not votes:
+def _agreed(votes: Counter[T]) -> T | None:
+    if votes.total() <= 0:
         return None
     value, count = votes.most_common(1)[0]
     return value if count >= MIN_WITNESSES and count >= MIN_AGREEMENT * votes.total() else None

@@ -17,10 +17,11 @@ LAST_LONG_S_YEAR = 1820
 MIN_LONG_S = 10
 FIRST_MODERN_YEAR = 1500
 MODERN_KNOWN_SHARE = 0.8
+MIN_WORDS = 100
 OLD_SPELLING_YEAR = 1750
-OLD_KNOWN_SHARE = 0.65
+OLD_KNOWN_SHARE = 0.7
 _DEATH = re.compile(r"(?:-|–|\bd\.? )\s*(?:ca?\. ?)?(1[0-9]{3})\??\.?\s*\Z")
-_YEAR = re.compile(r"(?<![\d.,:/$£-])(1[0-9]{3}|20[0-3]\d)(?![\d,:/-])")
+_YEAR = re.compile(r"(?<![\d.,:/$£-])(1[0-9]{3}|20[0-3]\d)(?!\d|[,:/-]\d)")
 
 
 def source(passage: RawPassage, context: Context) -> Verdict | None:
@@ -94,7 +95,10 @@ def impossible_year(passage: RawPassage, context: Context) -> Verdict | None:
         return drop(f"{year}, and it names {', '.join(map(str, sorted(later)[:3]))}")
     if year > LAST_LONG_S_YEAR and text.count("ſ") >= MIN_LONG_S:
         return drop(f"{year}, with long s")
-    known = context.vocabulary.known_share(words_of(text))
+    words = words_of(text)
+    if len(words) < MIN_WORDS:
+        return None
+    known = context.vocabulary.known_share(words)
     if year < FIRST_MODERN_YEAR and not passage.get("translation_year") and known > MODERN_KNOWN_SHARE:
         return drop(f"{year}, in modern spelling")
     if year >= OLD_SPELLING_YEAR and known < OLD_KNOWN_SHARE:
