@@ -1,5 +1,7 @@
 """Measure the cleaner on labelled dirty passages mixed into clean ones, and on dirt made from clean ones.
 
+Writes docs/cleaning.json; benchmarks/cleaning_tables.py makes tables of it.
+
 python benchmarks/cleaning.py TEXT DIRTY        # TEXT: folder of clean century folders; DIRTY: one with labels.json
 """
 
@@ -77,6 +79,7 @@ def measure_labelled(
             duplicates.append(name)
         elif is_harmed(cleaned, passage):
             harmed.append({"passage": name, "findings": cleaned.findings})
+    by_place = {(passage["document_id"], passage["passage_index"]): passage for _, passage in clean}
     rows = []
     for label in labels:
         cleaned = clean_passage(spoilt[label["dirty_id"]], context, label["dirty_id"])
@@ -85,9 +88,13 @@ def measure_labelled(
         right = cleaned.action in label["expected_action"].split("_or_")
         if right and cleaned.action == "relabel":
             right = years[0] // 100 == truth // 100
+        restored = {}
+        if original := by_place.get((label["truth"].get("clean_document_id"), label["truth"].get("clean_passage_index"))):
+            texts = {"spoilt": spoilt[label["dirty_id"]], **{"repaired": part for part in cleaned.kept}}
+            restored = {f"words_right_{name}": word_overlap(part["content"], original["content"]) for name, part in texts.items()}
         rows.append(
             {"id": label["dirty_id"], "origin": label["origin"], "problems": label["problems"], "expected": label["expected_action"],
-             "action": cleaned.action, "right": right, "findings": cleaned.findings, "year": years, "true_year": truth}
+             "action": cleaned.action, "right": right, "findings": cleaned.findings, "year": years, "true_year": truth, **restored}
         )  # fmt: skip
     by_problem: dict[str, list[bool]] = defaultdict(list)
     for row in rows:
