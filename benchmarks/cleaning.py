@@ -90,7 +90,7 @@ def measure_labelled(
             right = years[0] // 100 == truth // 100
         restored = {}
         if original := by_place.get((label["truth"].get("clean_document_id"), label["truth"].get("clean_passage_index"))):
-            texts = {"spoilt": spoilt[label["dirty_id"]], **{"repaired": part for part in cleaned.kept}}
+            texts = dict(zip(("spoilt", "repaired"), [spoilt[label["dirty_id"]], *cleaned.kept], strict=False))
             restored = {f"words_right_{name}": word_overlap(part["content"], original["content"]) for name, part in texts.items()}
         rows.append(
             {"id": label["dirty_id"], "origin": label["origin"], "problems": label["problems"], "expected": label["expected_action"],
