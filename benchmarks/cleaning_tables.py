@@ -14,9 +14,8 @@ def main() -> None:
     measured = json.loads(Path("docs/cleaning.json").read_text(encoding="utf-8"))
     labelled = measured["labelled"]
     print(f"{labelled['right']} of {labelled['n_dirty']} right; {labelled['harmed']} of {labelled['n_clean']} clean passages harmed")
-    print(
-        f"({labelled['harmed_share']:.2%}); {labelled['true_duplicates']} true duplicates dropped; {len(labelled['left_out_originals'])} left out\n"
-    )
+    print(f"({labelled['harmed_share']:.2%}); {labelled['true_duplicates']} true duplicates dropped;")
+    print(f"{len(labelled['left_out_originals'])} originals of dirty passages left out\n")
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for row in labelled["dirty"]:
         for problem in row["problems"]:

@@ -91,7 +91,12 @@ def schema_fault(passage: object) -> str | None:
     return None
 
 
+def fits(value: object, kind: type) -> bool:
+    """Whether a value is of a field's type; true and false are no numbers."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def _type_fault(name: str, value: Any, kind: type) -> str | None:
-    if isinstance(value, kind) and not isinstance(value, bool):
+    if fits(value, kind):
         return None
     return f"field {name!r}: expected {kind.__name__}, found {type(value).__name__} {str(value)[:40]!r}"

@@ -7,7 +7,7 @@ import re
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, drop, repair_text
 from pg_envs.data.cleaning.words import WORD
 
-_START = re.compile(r"\*{3}\s*START OF (?:THE|THIS) [^\n*]{0,40}E-?(?:BOOK|TEXT)[^*]*\*{3}", re.IGNORECASE)
+_START = re.compile(r"\*{3}\s*START OF (?:THE|THIS) [^\n*]{0,40}E-?(?:BOOK|TEXT)[^*]{0,300}\*{3}", re.IGNORECASE)
 _END = re.compile(r"\*{3}\s*END OF (?:THE|THIS) [^\n*]{0,40}E-?(?:BOOK|TEXT)", re.IGNORECASE)
 # Names and terms that no author before electronic texts wrote; sought in lower case, which is faster than to ignore case.
 _ELECTRONIC = re.compile(
@@ -21,11 +21,11 @@ _LICENCE = re.compile(
 )
 _CREDIT = re.compile(
     r"\b(?:produced|prepared|scanned|transcribed|proofread|digiti[sz]ed|converted) (?:by|for|from)\b|\bpreparer\b|transcriber"
-    r"|\bvolunteers?\b|\bversion \d|character set|release date|\btrans(?:l|lated by)?\.? [A-Z][^\n]*\d{4}\)",
+    r"|\bvolunteers?\b|\bversion \d|character set|release date|\btrans(?:l|lated by)?\.? [A-Z][^\n]{0,200}\d{4}\)",
     re.IGNORECASE,
 )
 _EDITOR_BRACKET = re.compile(
-    r"\s*\[(?:note|footnote|foot-note|sidenote|illustration|transcriber['’]s note|editor['’]s note)\b[^\[\]]{0,1500}\]", re.IGNORECASE
+    r"[ \n]?\[(?:note|footnote|foot-note|sidenote|illustration|transcriber['’]s note|editor['’]s note)\b[^\[\]]{0,1500}\]", re.IGNORECASE
 )
 _APPARATUS = re.compile(
     r"\bMSS?\b|\bBritish Museum\b|\bBodl(?:eian|ey)?\b|\bedd?\.|\b[Ee]dit(?:ed|ions?|ors?|orial)\b|\b[Ii]bid\b|\bop\. cit"

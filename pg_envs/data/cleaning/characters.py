@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from html.parser import HTMLParser
 
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, repair_text
 from pg_envs.data.libraries import data_library
@@ -12,13 +11,14 @@ from pg_envs.data.libraries import data_library
 FIRST_FAR_SIGN = "\u2e80"
 MIN_TAGS = 3
 MIN_BARS = 3
-_TAG = re.compile(r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>")
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)(?:\s[^<>]*)?/?>")
+_DECLARATION = re.compile(r"<[?!][^<>]*>")
 _CUT_TAG_AT_START = re.compile(r"\A[^<>]{0,300}=\"[^<>\"]*\"\s*/?>")
 _CUT_TAG_AT_END = re.compile(r"<[^<>]*\Z")
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,9}|#\d{1,6}|#x[0-9A-Fa-f]{1,5});")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b\u200c\u200d\u2060\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b\u200c\u200d\u2060\ufeff\ud800-\udfff]")
 _OTHER_SPACE = re.compile(r"[\u00a0\u2000-\u200a\u202f]")
-_HYPHEN_MARK = re.compile(r"(?<=[^\W\d_])[∣\u00ad¬][ \t]*\n?[ \t]*(?=[^\W\d_])")
+_HYPHEN_MARK = re.compile(r"(?<=[^\W\d_])[∣\u00ad¬][ \t]{0,8}\n?[ \t]{0,8}(?=[^\W\d_])")
 _BAR = re.compile(r"(?<=[^\W\d_])\|(?=[^\W\d_])")
 _BROKEN_WORD = re.compile(r"(?<=[a-zſþðȝ])-\n(?=[a-zſþðȝ])")
 WRAPPED_CHARS = range(50, 85)
@@ -44,49 +44,49 @@ def _decoded_again(line: str) -> str:
     return line if any(sign >= FIRST_FAR_SIGN for sign in set(fixed) - set(line)) else fixed
 
 
-class _TextOf(HTMLParser):
-    """The text between tags; blocks become paragraphs, TEI's end-of-line hyphens nothing and its gaps 〈◊〉."""
+def _text_between_tags(text: str) -> str:
+    """The text without tags and comments; blocks become paragraphs, TEI's gaps 〈◊〉 and its end-of-line hyphens nothing.
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self.unseen = 0
+    Not html.parser, whose time grows with the square of some texts made to that end.
+    """
+    pieces: list[str] = []
+    unseen = 0
+    start = 0
+    text = _without_comments(text)
+    for match in _TAG.finditer(text):
+        if not unseen:
+            pieces.append(re.sub(r"\s+", " ", text[start : match.start()]))
+        start = match.end()
+        name = match[2].lower()
+        if name in UNSEEN:
+            unseen = max(0, unseen + (-1 if match[1] else not match[0].endswith("/>")))
+        elif name in BLOCKS:
+            pieces.append("\n\n")
+        elif name == "gap" or (name == "g" and not match[1] and not any(hyphen in match[0] for hyphen in LINE_END_HYPHENS)):
+            pieces.append("〈◊〉")
+    if not unseen:
+        pieces.append(re.sub(r"\s+", " ", text[start:]))
+    return re.sub(r" ?\n\n[ \n]*", "\n\n", "".join(pieces)).strip()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in UNSEEN:
-            self.unseen += 1
-        elif tag in BLOCKS:
-            self.pieces.append("\n\n")
-        elif tag == "gap" or (tag == "g" and dict(attrs).get("ref") not in LINE_END_HYPHENS):
-            self.pieces.append("〈◊〉")
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in UNSEEN:
-            self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in UNSEEN:
-            self.unseen = max(0, self.unseen - 1)
-        elif tag in BLOCKS:
-            self.pieces.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self.unseen:
-            self.pieces.append(re.sub(r"\s+", " ", data))
+def _without_comments(text: str) -> str:
+    pieces = []
+    while True:
+        before, opened, rest = text.partition("<!--")
+        pieces.append(before)
+        _, closed, text = rest.partition("-->")
+        if not opened or not closed:
+            return _DECLARATION.sub("", "".join(pieces) + (rest if opened else ""))
 
 
 def markup(passage: RawPassage, context: Context) -> Verdict | None:
     """XML or HTML tags (three or more, or one cut off at the start) are taken out and entities such as ``&amp;`` resolved."""
     text: str = passage["content"]
     n_tags = len(_TAG.findall(text))
-    cut = _CUT_TAG_AT_START.search(text)
-    if cut:
+    if cut := _CUT_TAG_AT_START.search(text):
         text = text[cut.end() :]
     if n_tags >= MIN_TAGS:
-        parser = _TextOf()
-        parser.feed(_CUT_TAG_AT_END.sub("", text))
-        parser.close()
-        text = re.sub(r" *\n\s*\n\s*", "\n\n", "".join(parser.pieces)).strip()
+        text = _text_between_tags(_CUT_TAG_AT_END.sub("", text))
     n_entities = len(_ENTITY.findall(text))
     text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     return repair_text(passage, text, f"{n_tags} tags, {n_entities} entities")

@@ -62,7 +62,7 @@ def clean_folder(source: str | Path, target: str | Path, lengths: Lengths | None
         context.documents.add(passage)
     with _appearing(target) as folder:
         writer = _YearWriter(folder)
-        with (folder / "findings.jsonl").open("w", encoding="utf-8") as findings:
+        with (folder / "findings.jsonl").open("w", encoding="utf-8", errors="replace") as findings:
             for file, index, passage in passages("cleaning"):
                 cleaned = clean_passage(passage, context, f"{file.name}#{index}")
                 report.add(file.century, cleaned)
@@ -116,7 +116,7 @@ class _YearWriter:
         year = passage["creation_year"]
         path = self._path(year)
         path.parent.mkdir(exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(",\n" if self.n_written[year] else "[\n")
             json.dump(passage, file, ensure_ascii=False)
         self.n_written[year] += 1

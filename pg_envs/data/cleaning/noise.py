@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, drop, repair_text
-from pg_envs.data.cleaning.words import WORD, Vocabulary, words_of
+from pg_envs.data.cleaning.words import LONGEST_WORD, WORD, Vocabulary, words_of
 
 MAX_GAPS_PER_1000_CHARS = 3
 MIN_KNOWN_SHARE = 0.75
@@ -84,7 +84,7 @@ def _reread(word: str, vocabulary: Vocabulary) -> str:
     """The commonest known word that one confusion of letters, or else two, can have made into ``word``."""
     ends = re.fullmatch(r"(.*?[a-zſ])(!*)", word)
     core, tail = (ends[1], ends[2]) if ends else (word, "")
-    if len(core) < 3 or core.isupper() or vocabulary.knows(core.replace("ſ", "s")):
+    if not 3 <= len(core) <= LONGEST_WORD or core.isupper() or vocabulary.knows(core.replace("ſ", "s")):
         return word
     once = set(_undo_one(core))
     for candidates in (once, {twice for candidate in once for twice in _undo_one(candidate)}):

@@ -9,6 +9,7 @@ from pg_envs.data.cleaning.verdict import Action, Context, RawPassage, RuleFunct
 
 RULES: dict[str, RuleFunction] = {
     "no-content": shape.no_content,
+    "bad-fields": shape.bad_fields,
     "no-source": origin.source,
     "year-type": origin.year_type,
     "no-year": origin.no_year,

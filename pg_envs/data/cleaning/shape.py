@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, drop
+from pg_envs.data.schema import OPTIONAL, fits
 
 # Tried in this order: between paragraphs, between lines, between sentences, between words.
 BREAKS = (r"\n\s*\n", r"\n", r"(?<=[.!?;])\s", r"\s")
@@ -14,6 +15,15 @@ def no_content(passage: RawPassage, context: Context) -> Verdict | None:
     """``content`` is missing, empty or no text."""
     content = passage.get("content")
     return None if isinstance(content, str) and content.strip() else drop("no text")
+
+
+def bad_fields(passage: RawPassage, context: Context) -> Verdict | None:
+    """Optional fields of another type than the schema's are left out."""
+    bad = [name for name, kind in OPTIONAL.items() if passage.get(name) is not None and not fits(passage[name], kind)]
+    if not bad:
+        return None
+    kept = {name: value for name, value in passage.items() if name not in bad}
+    return Verdict("repair", (kept,), ", ".join(bad))
 
 
 def too_short(passage: RawPassage, context: Context) -> Verdict | None:

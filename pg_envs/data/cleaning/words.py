@@ -10,6 +10,7 @@ from pg_envs.data.libraries import data_library
 
 WORD = re.compile(r"[^\W\d_]+")
 LONGEST_SHORT_WORD = 3
+LONGEST_WORD = 28
 COMMON_RANK = 12_000
 COMMON_SHORT_COUNT = 200_000_000
 # The joints at which words run together where a line's end was lost nearly always have one of these on one side.
@@ -55,7 +56,7 @@ class Vocabulary:
         One of the two is one of the commonest function words.
         """
         lower = word.lower()
-        if len(word) < 5 or self.knows(word):
+        if not 5 <= len(word) <= LONGEST_WORD or self.knows(word):
             return None
         pairs = [
             (word[:i], word[i:])

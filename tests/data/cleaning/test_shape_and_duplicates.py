@@ -1,15 +1,20 @@
 """Rules about length, and texts that were there before."""
 
 import random
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_envs.data.cleaning.duplicates import jaccard
+from pg_envs.data.cleaning.documents import Documents
+from pg_envs.data.cleaning.duplicates import SeenTexts, jaccard
 from pg_envs.data.cleaning.rules import clean_passage
 from pg_envs.data.cleaning.shape import duplicate, near_duplicate, no_content, too_long, too_short
 from pg_envs.data.cleaning.verdict import Context, Lengths
+from pg_envs.data.schema import schema_fault
+
+MODERN = "The house stood at the end of a long road, and from its windows one could see the river and the hills that lay beyond it. " * 3
 
 
 @pytest.mark.parametrize("content", [None, "", " \n", 3, ["x"]])
@@ -86,3 +91,46 @@ def test_clean_text_is_kept_as_it_is(passage, context, modern, middle_english):
     for raw in (passage(modern), passage(middle_english, 1380, language="enm")):
         cleaned = clean_passage(raw, context, "a")
         assert (cleaned.kept, cleaned.findings, cleaned.action) == ([raw], [], "keep")
+
+
+FIELDS = [
+    "creation_year",
+    "source_dataset",
+    "author",
+    "document_id",
+    "passage_index",
+    "creation_year_latest",
+    "translation_year",
+    "cleaning",
+    "else",
+]
+ANYTHING = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2) | st.just("1700")
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING), st.sampled_from([None, 3, "", MODERN * 4, MODERN * 40]))
+def test_what_is_kept_fits_the_schema_whatever_came_in(fields, content):
+    raw = {"creation_year": 1900, "source_dataset": "x", **fields, "content": content}
+    cleaned = clean_passage(raw, Context(Documents(), SeenTexts()), "any")
+    assert [schema_fault(part) for part in cleaned.kept] == [None] * len(cleaned.kept)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "x" * 200_000,
+        "e!" * 100_000,
+        "<a " * 70_000,
+        "<!--" * 50_000,
+        " \n" * 100_000 + "x",
+        "*" * 200_000,
+        "expe∣" + " " * 200_000,
+        "[note: " * 30_000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_texts_made_to_take_long_do_not(content):
+    started = time.perf_counter()
+    clean_passage({"content": content, "creation_year": 1900, "source_dataset": "x"}, Context(Documents(), SeenTexts()), "any")
+    assert time.perf_counter() - started < 20  # what grows with the square takes minutes
