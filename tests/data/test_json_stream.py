@@ -5,7 +5,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
@@ -22,6 +22,7 @@ def stream(text, **limits):
     return list(read_array(io.BytesIO(text.encode()), JsonLimits(**limits)))
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=5))
 def test_reads_what_json_reads(values):
     text = json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")

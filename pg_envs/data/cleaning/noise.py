@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, drop, repair_text
 from pg_envs.data.cleaning.words import LONGEST_WORD, WORD, Vocabulary, words_of
@@ -15,6 +16,8 @@ JOINED_KNOWN_SHARE = 0.8
 """Earlier than this spelling, "weare" and "aswell" are words."""
 MIN_JOINED = 4
 MIN_JOINED_SHARE = 0.008
+NEAR_CHARS = 50
+"""How far around a line the sentence is looked for that it interrupts."""
 MIN_MISREAD = 4
 MIN_MISREAD_SHARE = 0.005
 _GAP = re.compile(r"〈[^〈〉]{1,12}〉|[◊�]")
@@ -43,23 +46,30 @@ def running_heads(passage: RawPassage, context: Context) -> Verdict | None:
     text: str = passage["content"]
     title = set(words_of(str(passage.get("source_document") or "").lower()))
     found = [match for match in _RUNNING_HEAD.finditer(text) if _PAGE_NUMBER.search(match[0]) and _is_head(match, title)]
-    for match in reversed(found):
-        text = _close_page(text[: match.start()], text[match.end() :])
-    return repair_text(passage, text, f"{len(found)} lines") if found else None
+    ends = [(0, 0), *(match.span() for match in found), (len(text), len(text))]
+    pieces: list[str] = []
+    for (_, start), (end, _) in pairwise(ends):
+        piece = text[start:end]
+        if start:
+            piece = piece.lstrip()
+            pieces.append(_joint(pieces[-1], piece))
+        pieces.append(piece if end == len(text) else piece.rstrip())
+    return repair_text(passage, "".join(pieces), f"{len(found)} lines") if found else None
 
 
 def _is_head(match: re.Match[str], title: set[str]) -> bool:
     """Whether a line of capitals is made of the title's words, or stands in the middle of a sentence."""
     if title.issuperset(words_of(match[0].lower())):
         return True
-    before, after = match.string[: match.start()].rstrip(), match.string[match.end() :].lstrip()
+    start, end = match.span()
+    before, after = match.string[max(0, start - NEAR_CHARS) : start].rstrip(), match.string[end : end + NEAR_CHARS].lstrip()
     return (before[-1:].islower() or before[-1:] in ",;-") and after[:1].islower()
 
 
-def _close_page(before: str, after: str) -> str:
-    before, after = before.rstrip(), after.lstrip()
+def _joint(before: str, after: str) -> str:
+    """What stands where a page ended: a space within a sentence, else the end of a paragraph."""
     goes_on = before[-1:].isalnum() or before[-1:] in ",;-"
-    return before + (" " if goes_on and after[:1].islower() else "\n\n") + after
+    return " " if goes_on and after[:1].islower() else "\n\n"
 
 
 def misread_letters(passage: RawPassage, context: Context) -> Verdict | None:
