@@ -91,18 +91,25 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
             if not _YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
                 continue
             if not _is_inside(filesystem, entry, root):
-                refuse("not a regular file in the folder", f"{name}: not a regular file inside {root!r}; links that lead out are not read")
+                _refuse_file(name, root, refuse)
                 continue
             files.append(TextFile(entry["name"], label, name))
     return files
 
 
-def find_undated(filesystem: Any, root: str) -> list[TextFile]:
+def find_undated(filesystem: Any, root: str, refuse: Refuse) -> list[TextFile]:
     """``undated.json`` beside the century folders, where passages without a usable year are put; empty if there is none."""
-    path = f"{root}/{UNDATED}.json"
-    if not filesystem.exists(path) or not _is_inside(filesystem, filesystem.info(path), root):
+    path, name = f"{root}/{UNDATED}.json", f"{UNDATED}.json"
+    if not filesystem.lexists(path):
         return []
-    return [TextFile(path, UNDATED, f"{UNDATED}.json")]
+    if not _is_inside(filesystem, {"name": path, **filesystem.info(path)}, root):
+        _refuse_file(name, root, refuse)
+        return []
+    return [TextFile(path, UNDATED, name)]
+
+
+def _refuse_file(name: str, root: str, refuse: Refuse) -> None:
+    refuse("not a regular file in the folder", f"{name}: not a regular file inside {root!r}; links that lead out are not read")
 
 
 def _is_inside(filesystem: Any, entry: dict[str, Any], root: str) -> bool:

@@ -48,7 +48,7 @@ def clean_folder(source: str | Path, target: str | Path, lengths: Lengths | None
         if message not in report.unreadable:
             report.unreadable.append(message)
 
-    files = find_files(filesystem, str(source), refuse) + find_undated(filesystem, str(source))
+    files = find_files(filesystem, str(source), refuse) + find_undated(filesystem, str(source), refuse)
 
     def passages(doing: str) -> Iterator[tuple[TextFile, int, RawPassage]]:
         for n_done, file in enumerate(files):

@@ -122,3 +122,11 @@ def test_no_text_at_all(tmp_path, capsys):
 def test_the_command_prints_the_report(source, tmp_path, capsys):
     assert cli.main(["clean", str(source), str(tmp_path / "out"), "--min-chars", "5"]) == 0
     assert "too-short" not in capsys.readouterr().out
+
+
+def test_an_undated_file_that_leads_out_is_not_read(source, tmp_path):
+    (source / "undated.json").rename(tmp_path / "elsewhere.json")
+    (source / "undated.json").symlink_to(tmp_path / "elsewhere.json")
+    report = clean_folder(source, tmp_path / "out")
+    assert "undated" not in report.centuries
+    assert report.unreadable[0].startswith("undated.json: not a regular file inside")
