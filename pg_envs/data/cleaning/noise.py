@@ -16,6 +16,7 @@ JOINED_KNOWN_SHARE = 0.8
 """Earlier than this spelling, "weare" and "aswell" are words."""
 MIN_JOINED = 4
 MIN_JOINED_SHARE = 0.008
+MIN_DIFFERENT_SHARE = 0.5
 NEAR_CHARS = 50
 """How far around a line the sentence is looked for that it interrupts."""
 MIN_MISREAD = 4
@@ -120,7 +121,9 @@ def joined_words(passage: RawPassage, context: Context) -> Verdict | None:
         return None
     joined = {word: pair for word in set(words) if (pair := context.vocabulary.joined_pair(word))}
     n_found = sum(word in joined for word in words)
-    if len(joined) < MIN_JOINED or n_found < MIN_JOINED_SHARE * len(words):
+    # Lost spaces hit ever other words; one that comes again and again is a word ("onboarding", "Oceana") that the list does not have.
+    n_different = len({word.lower() for word in joined})
+    if n_different < max(MIN_JOINED, MIN_DIFFERENT_SHARE * n_found) or n_found < MIN_JOINED_SHARE * len(words):
         return None
     text = WORD.sub(lambda match: " ".join(joined[match[0]]) if match[0] in joined else match[0], text)
     # The same line ends took the space after commas and full stops.

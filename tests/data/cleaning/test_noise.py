@@ -26,6 +26,8 @@ def test_early_spelling_is_not_parted(passage, context, middle_english):
 
 def test_a_few_compounds_are_not_parted(passage, context, modern):
     assert joined_words(passage(modern + "The timesheet onboarding screenshot. " * 10), context) is None
+    repeated = "Oceana and OCEANA, the Governour and a governour, Willowby, InSite, Onboarding, onboarding. "
+    assert joined_words(passage(modern + repeated * 10), context) is None
 
 
 def test_pairs_need_one_reading():
