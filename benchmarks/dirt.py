@@ -1,6 +1,6 @@
 """Dirt made from clean passages: each function spoils a text in one way, by a seeded generator.
 
-The confusions of letters here are not the cleaner's own table: half of them are not in it.
+The confusions of letters here are not the cleaner's own table: a third of them are not in it.
 """
 
 from __future__ import annotations
