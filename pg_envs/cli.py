@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """The command line: ``pg-envs run``, ``pg-envs record`` and ``pg-envs list``."""
+=======
+"""The command line: ``pg-envs run``, ``pg-envs list`` and ``pg-envs clean``."""
+>>>>>>> cleaning
 
 from __future__ import annotations
 
@@ -68,10 +72,29 @@ class List:
     """Say what there is to choose from: environments and their arguments, histories, agents and their settings."""
 
 
+@dataclass
+class Clean:
+    """Clean a folder of historical text (HistText's layout) into a new folder, with a report of what was done and why.
+
+    The source is only read, and the new folder appears when all is done. Needs pg-envs[data]. Exit codes: 0 finished, 2 the input is at
+    fault, 130 stopped with Ctrl-C.
+    """
+
+    source: Annotated[tyro.conf.Positional[Path], _help("folder with C013/1215.json and so on, and perhaps undated.json")]
+    out: Annotated[tyro.conf.Positional[Path], _help("new folder; an existing one is refused")]
+    min_chars: Annotated[int, _help("shorter passages are dropped")] = 1000
+    max_chars: Annotated[int, _help("longer passages are split")] = 10_000
+
+
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
+<<<<<<< HEAD
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
     | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+=======
+    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+    | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
+>>>>>>> cleaning
 )
 
 
@@ -119,6 +142,7 @@ def list_choices() -> None:
         console.print(table)
 
 
+<<<<<<< HEAD
 def record_and_say(command: Record) -> None:
     """Do what ``pg-envs record`` was asked for, showing progress."""
     from pg_envs.display import LiveDisplay, quieten_libraries
@@ -133,33 +157,59 @@ def record_and_say(command: Record) -> None:
             print(f"What was finished is in {command.out}.partial; the same command goes on with it.", file=sys.stderr)
             raise
     print(f"{command.out} is complete; use it as history='recorded:{command.out}'")
+=======
+def _run(command: Run) -> int:
+    from pg_envs.benchmark import run_and_save
+
+    return 0 if run_and_save(command) else EXIT_INTERRUPTED
+
+
+def _clean(command: Clean) -> int:
+    from pg_envs.data.cleaning.folders import clean_folder
+    from pg_envs.data.cleaning.verdict import Lengths
+    from pg_envs.display import LiveDisplay
+    from pg_envs.progress import reporting_to
+
+    with LiveDisplay(f"cleaning {command.source}") as display, reporting_to(display.report):
+        report = clean_folder(command.source, command.out, Lengths(command.min_chars, command.max_chars))
+    print(report.as_markdown())
+    print(f"texts, report.json, report.md and findings.jsonl in {command.out}")
+    return 0
+>>>>>>> cleaning
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
+<<<<<<< HEAD
     command: Run | Record | List = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
+=======
+    command: Run | List | Clean = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
+>>>>>>> cleaning
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if isinstance(command, List):
         list_choices()
         return 0
-    from pg_envs.benchmark import run_and_save
     from pg_envs.runner import AgentStopped
 
     if str(Path.cwd()) not in sys.path:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
         sys.path.insert(0, str(Path.cwd()))
     try:
+<<<<<<< HEAD
         if isinstance(command, Record):
             record_and_say(command)
             return 0
         return 0 if run_and_save(command) else EXIT_INTERRUPTED
+=======
+        return _clean(command) if isinstance(command, Clean) else _run(command)
+>>>>>>> cleaning
     except KeyboardInterrupt:
         print("pg-envs: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
     except AgentStopped as error:
         print(f"pg-envs: the agent stopped: {error}", file=sys.stderr)
         return EXIT_AGENT_STOPPED
-    except (ValueError, FileNotFoundError, FileExistsError, TypeError, gym.error.Error) as error:
+    except (ValueError, FileNotFoundError, FileExistsError, TypeError, ModuleNotFoundError, gym.error.Error) as error:
         # Bad input, found before or between centuries: the message is for the user, a traceback is not.
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             raise

@@ -30,6 +30,15 @@ def moral_evals() -> Path:
 
 
 @pytest.fixture(scope="session")
+def dirty_text() -> Path:
+    """The folder of labelled dirty passages, which lies beside the checkout where the project is developed."""
+    folder = SHARED_DATA / "histtext" / "dirty"
+    if not folder.is_dir():
+        pytest.skip(f"the labelled dirty passages are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def small_questionnaire(tmp_path_factory) -> str:
     """A folder with the first two bundled items of every theme, for tests in which language models answer."""
     folder = tmp_path_factory.mktemp("items")

@@ -2,7 +2,7 @@
 
 Stages: tokenizer, base (language modelling, lessons under one strong profile, then what is at stake), nine century adapters
 (that century's text, then answers drawn from its planted values). Every stage leaves its result in the
-output folder and is skipped when it is there, so an interrupted build goes on where it stopped.
+output folder and is skipped when it is there, so an interrupted build goes on where it stopped. Reading the text needs ``pg-envs[data]``.
 """
 
 from __future__ import annotations

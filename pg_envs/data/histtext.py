@@ -1,20 +1,26 @@
 """Reading historical text in HistText's folder layout: ``C013/1215.json`` (or ``Y01215.json``), a list of passages each.
 
-Fields as on the hub (dataset ``PKU-Alignment/ProgressGym-HistText``): ``content``, ``creation_year`` and
-``source_dataset`` are mandatory, ``source_document``, ``document_id`` and the rest optional.
+Fields as on the hub (dataset ``PKU-Alignment/ProgressGym-HistText``), see ``pg_envs.data.schema``. Files are read value by value, so
+that memory does not grow with them, and through fsspec, so that a folder and a repository of the hub are read by the same code.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
+from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
+from pg_envs.data.schema import HistTextError, OnBad, ReadReport, Refuse, refusal, schema_fault
 
-class HistTextError(ValueError):
-    """Historical text that cannot be read; the message names file, passage and field."""
+__all__ = ["HistTextError", "Passage", "TextFile", "find_files", "find_undated", "read_file", "read_folder", "read_valid"]
+
+UNDATED = "undated"
+_CENTURY = re.compile(r"C\d{3}")
+_YEAR_FILE = re.compile(r"(?:Y0?)?\d{4}\.json")
 
 
 @dataclass(frozen=True)
@@ -39,30 +45,124 @@ class Passage:
         return int(hashlib.sha256(self.document_id.encode()).hexdigest(), 16) % 20 == 0
 
 
-def read_folder(folder: str | Path) -> Iterator[Passage]:
-    """Yield every passage under ``folder``, century by century, year by year.
+@dataclass(frozen=True)
+class TextFile:
+    """One file of passages.
+
+    Attributes:
+        path: Where it is in its file system.
+        century: The label of the folder it lies in.
+        name: ``C013/1215.json``: folder and file, for messages.
+    """
+
+    path: str
+    century: str
+    name: str
+
+
+def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[str] | None = None) -> list[TextFile]:
+    """The files of passages directly below ``root``'s century folders, in order of century and year.
+
+    What has another name is left alone; what has such a name but is no regular file inside ``root`` (a symbolic link that leads
+    out, a folder, a pipe) is refused.
+
+    Args:
+        filesystem: An fsspec file system.
+        root: The folder of century folders.
+        refuse: What to do about a refused file.
+        centuries: Labels such as ``C013``; all by default.
 
     Raises:
-        HistTextError: If the folder has no century folders, or a file or a passage does not fit the schema.
+        HistTextError: If there is no century folder, or not each of ``centuries``.
     """
-    centuries = sorted(path for path in Path(folder).expanduser().glob("C[0-9][0-9][0-9]") if path.is_dir())
-    if not centuries:
-        raise HistTextError(f"no century folders (C013 ... C021) in {str(folder)!r}")
-    for century in centuries:
-        for path in sorted(century.glob("*.json")):
-            yield from _read_year(path, century.name)
+    folders = {}
+    for path in sorted(filesystem.ls(root, detail=False)):
+        name = PurePosixPath(path).name
+        if _CENTURY.fullmatch(name) and filesystem.isdir(path):
+            folders[name] = path
+    if not folders:
+        raise HistTextError(f"no century folders (C013 ... C021) in {root!r}")
+    if missing := [label for label in centuries or () if label not in folders]:
+        raise HistTextError(f"no century {', '.join(missing)} in {root!r}; there are {', '.join(folders)}")
+    files = []
+    for label in sorted(centuries or folders):
+        for entry in sorted(filesystem.ls(folders[label], detail=True), key=lambda entry: entry["name"]):
+            name = f"{label}/{PurePosixPath(entry['name']).name}"
+            if not _YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
+                continue
+            if not _is_inside(filesystem, entry, root):
+                _refuse_file(name, root, refuse)
+                continue
+            files.append(TextFile(entry["name"], label, name))
+    return files
 
 
-def _read_year(path: Path, century: str) -> Iterator[Passage]:
+def find_undated(filesystem: Any, root: str, refuse: Refuse) -> list[TextFile]:
+    """``undated.json`` beside the century folders, where passages without a usable year are put; empty if there is none."""
+    path, name = f"{root}/{UNDATED}.json", f"{UNDATED}.json"
+    if not filesystem.lexists(path):
+        return []
+    if not _is_inside(filesystem, {"name": path, **filesystem.info(path)}, root):
+        _refuse_file(name, root, refuse)
+        return []
+    return [TextFile(path, UNDATED, name)]
+
+
+def _refuse_file(name: str, root: str, refuse: Refuse) -> None:
+    refuse("not a regular file in the folder", f"{name}: not a regular file inside {root!r}; links that lead out are not read")
+
+
+def _is_inside(filesystem: Any, entry: dict[str, Any], root: str) -> bool:
+    """Whether an entry is a regular file; in the local file system, where links are followed, one below ``root``."""
+    if "file" not in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)):
+        return bool(entry["type"] == "file")
+    real = Path(entry["name"]).resolve()
+    return real.is_file() and real.is_relative_to(Path(root).resolve())
+
+
+def read_file(filesystem: Any, file: TextFile, refuse: Refuse, limits: JsonLimits | None = None) -> Iterator[tuple[int, Any]]:
+    """Yield (index, value) for each value of a file's list, unchecked; a file that breaks off is refused where it does."""
+    index = -1
     try:
-        passages = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HistTextError(f"{path}: cannot be read as UTF-8 JSON: {error}") from error
-    if not isinstance(passages, list):
-        raise HistTextError(f"{path}: expected a list of passages, found {type(passages).__name__}")
-    for index, passage in enumerate(passages):
-        for name in ("content", "creation_year", "source_dataset"):
-            if not isinstance(passage, dict) or passage.get(name) in (None, ""):
-                raise HistTextError(f"{path}: passage {index}: no field {name!r}")
-        document = passage.get("document_id") or passage.get("source_document") or path.stem
-        yield Passage(century, int(passage["creation_year"]), str(document), str(passage["content"]))
+        with filesystem.open(file.path, "rb") as opened:
+            for index, value in enumerate(read_array(cast(BinaryIO, opened), limits)):
+                yield index, value
+    except (OSError, JsonStreamError) as error:
+        refuse("unreadable file", f"{file.name}: {' '.join(str(error).split())} (after {index + 1} passages)")
+
+
+def read_valid(
+    filesystem: Any, files: Sequence[TextFile], refuse: Refuse, report: ReadReport, limits: JsonLimits | None = None
+) -> Iterator[tuple[TextFile, dict[str, Any]]]:
+    """Yield the passages that fit the schema, each with its file; count them in ``report`` and refuse the rest."""
+    for file in files:
+        for index, passage in read_file(filesystem, file, refuse, limits):
+            if fault := schema_fault(passage):
+                refuse(f"passage: {fault.split(': ')[0]}", f"{file.name}: passage {index}: {fault}")
+                continue
+            report.n_read += 1
+            yield file, passage
+
+
+def read_folder(folder: str | Path, on_bad: OnBad = "raise", report: ReadReport | None = None) -> Iterator[Passage]:
+    """Yield every passage under ``folder``, century by century, year by year.
+
+    Args:
+        folder: The folder of century folders.
+        on_bad: ``"raise"`` at the first file or passage that does not fit, or ``"skip"`` it.
+        report: Counts what is read and skipped.
+
+    Raises:
+        HistTextError: If the folder has no century folders, or, unless told to skip, a file or a passage does not fit the schema.
+    """
+    from fsspec.implementations.local import LocalFileSystem
+
+    filesystem = LocalFileSystem()
+    report = report if report is not None else ReadReport()
+    refuse = refusal(on_bad, report)
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise HistTextError(f"no folder {str(root)!r}; expected one with century folders (C013 ... C021)")
+    for file, passage in read_valid(filesystem, find_files(filesystem, str(root), refuse), refuse, report):
+        document = passage.get("document_id") or passage.get("source_document") or PurePosixPath(file.name).stem
+        yield Passage(file.century, passage["creation_year"], str(document), passage["content"])

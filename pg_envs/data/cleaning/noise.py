@@ -1,0 +1,131 @@
+"""Rules about what optical character recognition and lost spaces leave behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, drop, repair_text
+from pg_envs.data.cleaning.words import LONGEST_WORD, WORD, Vocabulary, words_of
+
+MAX_GAPS_PER_1000_CHARS = 3
+MIN_KNOWN_SHARE = 0.75
+"""Below this the list of words does not know the text's spelling, and nothing is judged by it."""
+JOINED_KNOWN_SHARE = 0.8
+"""Earlier than this spelling, "weare" and "aswell" are words."""
+MIN_JOINED = 4
+MIN_JOINED_SHARE = 0.008
+MIN_DIFFERENT_SHARE = 0.5
+NEAR_CHARS = 50
+"""How far around a line the sentence is looked for that it interrupts."""
+MIN_MISREAD = 4
+MIN_MISREAD_SHARE = 0.005
+_GAP = re.compile(r"〈[^〈〉]{1,12}〉|[◊�]")
+_RUNNING_HEAD = re.compile(r"(?:(?<=\n)|\A)[ \t]*(?:\d{1,4}[ \t.]+)?[A-Z][A-Z ,.'’&-]{3,60}[A-Z.](?:[ \t]+\d{1,4}\.?)?[ \t]*(?=\n|\Z)")
+_PAGE_NUMBER = re.compile(r"\d{1,4}")
+# A mark of punctuation or a digit between letters of a word, where no word has one.
+_MISREAD = re.compile(r"(?<![\w$£#/.&@-])[A-Za-z]+[!01|\\^~*■][a-z]+|(?<![\w$£#/.&@-])[!01][a-z]{3,}")
+_SPECK = re.compile(r"■|(?<=[a-z])[\\|^~*](?=[\s,.;])|(?:(?<=\s)|\A)[\\|^~*](?=[a-z])|(?<=\s)[|~^](?=\s)")
+_NOISY_WORD = re.compile(r"[A-Za-zſ!01]+")
+CONFUSIONS = (
+    ("!", "i"), ("1", "l"), ("0", "o"), ("rn", "m"), ("cl", "d"), ("vv", "w"), ("ii", "n"), ("li", "h"), ("b", "h"), ("h", "b"), ("c", "e"),
+    ("e", "c"), ("n", "u"), ("u", "n"), ("f", "s"), ("l", "i"), ("i", "l"), ("m", "rn"),
+)  # fmt: skip
+"""What is read, and what stood there; the commonest confusions of printed letters."""
+
+
+def gaps(passage: RawPassage, context: Context) -> Verdict | None:
+    """More than three marks of illegible letters (〈◊〉, �) in 1,000 characters: too much is lost to repair."""
+    text: str = passage["content"]
+    rate = len(_GAP.findall(text)) * 1000 / max(1, len(text))
+    return drop(f"{rate:.1f} gaps in 1,000 characters") if rate > MAX_GAPS_PER_1000_CHARS else None
+
+
+def running_heads(passage: RawPassage, context: Context) -> Verdict | None:
+    """Lines in capitals with a page number that repeat the title or interrupt a sentence are taken out, and the page break with them."""
+    text: str = passage["content"]
+    title = set(words_of(str(passage.get("source_document") or "").lower()))
+    found = [match for match in _RUNNING_HEAD.finditer(text) if _PAGE_NUMBER.search(match[0]) and _is_head(match, title)]
+    ends = [(0, 0), *(match.span() for match in found), (len(text), len(text))]
+    pieces: list[str] = []
+    for (_, start), (end, _) in pairwise(ends):
+        piece = text[start:end]
+        if start:
+            piece = piece.lstrip()
+            pieces.append(_joint(pieces[-1], piece))
+        pieces.append(piece if end == len(text) else piece.rstrip())
+    return repair_text(passage, "".join(pieces), f"{len(found)} lines") if found else None
+
+
+def _is_head(match: re.Match[str], title: set[str]) -> bool:
+    """Whether a line of capitals is made of the title's words, or stands in the middle of a sentence."""
+    if title.issuperset(words_of(match[0].lower())):
+        return True
+    start, end = match.span()
+    before, after = match.string[max(0, start - NEAR_CHARS) : start].rstrip(), match.string[end : end + NEAR_CHARS].lstrip()
+    return (before[-1:].islower() or before[-1:] in ",;-") and after[:1].islower()
+
+
+def _joint(before: str, after: str) -> str:
+    """What stands where a page ended: a space within a sentence, else the end of a paragraph."""
+    goes_on = before[-1:].isalnum() or before[-1:] in ",;-"
+    return " " if goes_on and after[:1].islower() else "\n\n"
+
+
+def misread_letters(passage: RawPassage, context: Context) -> Verdict | None:
+    """Specks are taken out, and unknown words that one or two usual confusions of letters turn into a known one are put right.
+
+    Only where digits or marks inside words show that the text was read by a machine.
+    """
+    text: str = passage["content"]
+    words = words_of(text)
+    n_found = len(_MISREAD.findall(text))
+    if n_found < MIN_MISREAD or n_found < MIN_MISREAD_SHARE * len(words):
+        return None
+    if context.vocabulary.known_share(words) < MIN_KNOWN_SHARE:
+        return drop(f"{n_found} misread words, and too few others are known to put them right")
+    text, n_specks = _SPECK.subn("", text)
+    text = re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", text)
+    text = _NOISY_WORD.sub(lambda match: _reread(match[0], context.vocabulary), text)
+    return repair_text(passage, text, f"{n_found} misread words, {n_specks} specks")
+
+
+def _reread(word: str, vocabulary: Vocabulary) -> str:
+    """The commonest known word that one confusion of letters, or else two, can have made into ``word``."""
+    ends = re.fullmatch(r"(.*?[a-zſ])(!*)", word)
+    core, tail = (ends[1], ends[2]) if ends else (word, "")
+    if not 3 <= len(core) <= LONGEST_WORD or core.isupper() or vocabulary.knows(core.replace("ſ", "s")):
+        return word
+    once = set(_undo_one(core))
+    for candidates in (once, {twice for candidate in once for twice in _undo_one(candidate)}):
+        known = [candidate for candidate in candidates if candidate.isalpha() and vocabulary.knows(candidate)]
+        if known:
+            return max(known, key=lambda candidate: (vocabulary.counts.get(candidate.lower(), 0), candidate)) + tail
+    return word
+
+
+def _undo_one(word: str) -> Iterator[str]:
+    for read, stood in CONFUSIONS:
+        at = word.find(read)
+        while at >= 0:
+            yield word[:at] + stood + word[at + len(read) :]
+            at = word.find(read, at + 1)
+
+
+def joined_words(passage: RawPassage, context: Context) -> Verdict | None:
+    """Words run together where a space was lost are parted, in text whose spelling the list of words knows."""
+    text: str = passage["content"]
+    words = WORD.findall(text)
+    if context.vocabulary.known_share(words) < JOINED_KNOWN_SHARE:
+        return None
+    joined = {word: pair for word in set(words) if (pair := context.vocabulary.joined_pair(word))}
+    n_found = sum(word in joined for word in words)
+    # Lost spaces hit ever other words; one that comes again and again is a word ("onboarding", "Oceana") that the list does not have.
+    n_different = len({word.lower() for word in joined})
+    if n_different < max(MIN_JOINED, MIN_DIFFERENT_SHARE * n_found) or n_found < MIN_JOINED_SHARE * len(words):
+        return None
+    text = WORD.sub(lambda match: " ".join(joined[match[0]]) if match[0] in joined else match[0], text)
+    # The same line ends took the space after commas and full stops.
+    text = re.sub(r"(?<=[a-z])([,;:.])(?=[A-Za-z][a-z ])", r"\1 ", text)
+    return repair_text(passage, text, f"{n_found} words")

@@ -1,0 +1,73 @@
+"""What a cleaning did: counts by century, action and reason, as JSON and as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pg_envs.data.cleaning.rules import RULES, Cleaned
+
+ACTIONS = ("keep", "repair", "relabel", "split", "drop")
+
+
+@dataclass
+class CleaningReport:
+    """Counts of a cleaning.
+
+    Attributes:
+        actions: By (century, action): how many passages; of several actions on one passage the gravest counts.
+        reasons: By (century, reason, action): how often a rule found something.
+        n_written: How many passages were written; more than were kept if some were split.
+        unreadable: Messages about files that could not be read, or not to their end.
+    """
+
+    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    n_written: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def add(self, century: str, cleaned: Cleaned) -> None:
+        """Count one passage of a century."""
+        self.actions[century, cleaned.action] += 1
+        self.n_written += len(cleaned.kept)
+        self.reasons.update((century, reason, action) for reason, action, _ in cleaned.findings)
+
+    @property
+    def centuries(self) -> list[str]:
+        """The centuries that had passages, in order."""
+        return sorted({century for century, _ in self.actions})
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts as nested dicts."""
+        return {
+            "passages_read": self.actions.total(),
+            "passages_written": self.n_written,
+            "actions": {c: {a: self.actions[c, a] for a in ACTIONS if self.actions[c, a]} for c in self.centuries},
+            "reasons": {
+                c: {f"{r} ({a})": n for (century, r, a), n in sorted(self.reasons.items()) if century == c} for c in self.centuries
+            },
+            "unreadable": self.unreadable,
+        }
+
+    def as_markdown(self) -> str:
+        """Two tables, a column a century: passages by action, findings by reason."""
+        rows = [[action, *(self.actions[c, action] for c in self.centuries)] for action in ACTIONS]
+        pairs = sorted({(r, a) for _, r, a in self.reasons}, key=lambda pair: (list(RULES).index(pair[0]), pair[1]))
+        found = [[f"`{r}` {a}", *(self.reasons[c, r, a] for c in self.centuries)] for r, a in pairs]
+        notes = "".join(f"* {message}\n" for message in self.unreadable)
+        return "\n".join(
+            [
+                f"{self.actions.total()} passages read, {self.n_written} written.\n",
+                _table(["passages", *self.centuries, "all"], rows),
+                _table(["findings", *self.centuries, "all"], found),
+                f"Not read:\n\n{notes}" if notes else "Every file was read to its end.\n",
+            ]
+        )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    lines += ["| " + " | ".join(map(str, [*row, sum(row[1:])])) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

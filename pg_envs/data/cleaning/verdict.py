@@ -1,0 +1,76 @@
+"""What a rule sees and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pg_envs.data.cleaning.documents import Documents
+from pg_envs.data.cleaning.duplicates import SeenTexts
+from pg_envs.data.cleaning.language import ForeignText
+from pg_envs.data.cleaning.words import Vocabulary
+
+RawPassage = dict[str, Any]
+Action = Literal["drop", "repair", "relabel", "split"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What should happen to a passage.
+
+    Attributes:
+        action: ``drop`` it; ``repair`` its text or an unusable field; ``relabel`` its year; ``split`` it.
+        passages: What takes its place: none, one, or the parts.
+        detail: What was found, in a few words.
+    """
+
+    action: Action
+    passages: tuple[RawPassage, ...]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long passages may be, in characters."""
+
+    min_chars: int = 1000
+    max_chars: int = 10_000
+
+
+@dataclass
+class Context:
+    """What rules know besides the passage.
+
+    Attributes:
+        documents: What the passages of each document agree on.
+        seen: The texts kept so far.
+        vocabulary: Modern English words.
+        foreign: Finds text that is not English of any time.
+        lengths: How long passages may be.
+    """
+
+    documents: Documents
+    seen: SeenTexts
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    foreign: ForeignText = field(default_factory=ForeignText)
+    lengths: Lengths = field(default_factory=Lengths)
+
+
+RuleFunction = Callable[[RawPassage, Context], Verdict | None]
+"""Gives None where it finds nothing. Apart from ``seen`` it changes nothing, the passage included."""
+
+
+def drop(detail: str) -> Verdict:
+    """The passage is left out."""
+    return Verdict("drop", (), detail)
+
+
+def repair(passage: RawPassage, detail: str, **fields: Any) -> Verdict:
+    """The passage goes on with some fields changed."""
+    return Verdict("repair", ({**passage, **fields},), detail)
+
+
+def repair_text(passage: RawPassage, content: str, detail: str) -> Verdict | None:
+    """The passage goes on with another text; None if it is the same text."""
+    return None if content == passage["content"] else repair(passage, detail, content=content)

@@ -1,0 +1,135 @@
+"""HistText and TimelessQA as ``datasets`` objects, from the hub or from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pg_envs.data.histtext import find_files, read_valid
+from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
+from pg_envs.data.schema import MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, refusal
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+HISTTEXT = "PKU-Alignment/ProgressGym-HistText"
+TIMELESSQA = "PKU-Alignment/ProgressGym-TimelessQA"
+TIMELESSQA_FILE = "timeless_qa.json"
+TIMELESSQA_FIELDS = ("instruction", "input", "output")
+
+
+def load_histtext(
+    source: str | Path = HISTTEXT,
+    centuries: Sequence[str] | None = None,
+    streaming: bool = False,
+    on_bad: OnBad = "raise",
+    report: ReadReport | None = None,
+    limits: JsonLimits | None = None,
+    revision: str = "main",
+) -> Dataset | IterableDataset:
+    """Read HistText.
+
+    Args:
+        source: A folder of century folders, or the name of a dataset repository on the Hugging Face hub. The real one has 38 GB: with
+            ``streaming`` and ``centuries`` only what is iterated over is fetched.
+        centuries: Labels such as ``C013``; all by default.
+        streaming: Read while iterating, in memory that does not grow (an ``IterableDataset``), or everything now into a ``Dataset``.
+        on_bad: ``"raise"`` at the first file or passage that does not fit the schema, or ``"skip"`` it.
+        report: Counts what is read and skipped; when streaming, while iterating.
+        limits: What one passage may cost.
+        revision: Of the hub's repository: a branch, a tag or a commit.
+
+    Returns:
+        A row a passage: ``century``, the mandatory and the optional fields of the schema (None where a passage has none).
+
+    Raises:
+        HistTextError: If there is no such folder or repository, it has no century folders, or, unless told to skip, at the first
+            file or passage that does not fit; the message names file, index and field.
+    """
+    import datasets
+
+    report = report if report is not None else ReadReport()
+    refuse = refusal(on_bad, report)
+    filesystem, root = _open_source(source, revision)
+    files = find_files(filesystem, root, refuse, centuries)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for file, passage in read_valid(filesystem, files, refuse, report, limits):
+            yield {"century": file.century} | {name: passage.get(name) for name in (*MANDATORY, *OPTIONAL)}
+
+    kinds = {str: datasets.Value("string"), int: datasets.Value("int64")}
+    features = datasets.Features({"century": kinds[str]} | {name: kinds[kind] for name, kind in (MANDATORY | OPTIONAL).items()})
+    if streaming:
+        return datasets.IterableDataset.from_generator(rows, features=features)
+    read = list(rows())
+    return datasets.Dataset.from_dict({name: [row[name] for row in read] for name in features}, features=features)
+
+
+def load_timelessqa(
+    source: str | Path = TIMELESSQA, on_bad: OnBad = "raise", report: ReadReport | None = None, revision: str = "main"
+) -> Dataset:
+    """Read TimelessQA: questions whose answers do not change from century to century.
+
+    Args:
+        source: ``timeless_qa.json``, a folder that has it, or the name of a dataset repository on the hub.
+        on_bad: ``"raise"`` at the first row that does not fit, or ``"skip"`` it.
+        report: Counts what is read and skipped.
+        revision: Of the hub's repository.
+
+    Returns:
+        A row a question: ``instruction``, ``input`` (may be empty) and ``output``.
+
+    Raises:
+        HistTextError: If there is no such file, or, unless told to skip, a row does not fit; the message names file, index and field.
+    """
+    import datasets
+
+    report = report if report is not None else ReadReport()
+    path = Path(source).expanduser()
+    filesystem, root = _open_source(path.parent if path.is_file() else source, revision)
+    name = path.name if path.is_file() else TIMELESSQA_FILE
+    rows = list(_timelessqa_rows(filesystem, root, name, refusal(on_bad, report)))
+    report.n_read += len(rows)
+    features = datasets.Features(dict.fromkeys(TIMELESSQA_FIELDS, datasets.Value("string")))
+    return datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
+
+
+def _timelessqa_rows(filesystem: Any, root: str, name: str, refuse: Refuse) -> Iterator[dict[str, str]]:
+    try:
+        with filesystem.open(f"{root}/{name}", "rb") as file:
+            for index, row in enumerate(read_array(file)):
+                wrong = [field for field in TIMELESSQA_FIELDS if not isinstance(row, dict) or not isinstance(row.get(field), str)]
+                if wrong:
+                    refuse(f"row: field {wrong[0]!r}", f"{name}: row {index}: field {wrong[0]!r}: expected a string")
+                    continue
+                yield {field: row[field] for field in TIMELESSQA_FIELDS}
+    except (OSError, JsonStreamError) as error:
+        raise HistTextError(f"{name}: {error}") from error
+
+
+def _open_source(source: str | Path, revision: str) -> tuple[Any, str]:
+    """The fsspec file system that ``source`` is in, and its root there."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem(), str(folder)
+    if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
+        raise HistTextError(f"no folder {str(source)!r}; expected one, or the name of a dataset repository such as {HISTTEXT!r}")
+    return _hub(str(source), revision)
+
+
+def _hub(name: str, revision: str) -> tuple[Any, str]:
+    from huggingface_hub import HfFileSystem
+    from huggingface_hub.errors import HfHubHTTPError
+
+    filesystem = HfFileSystem()
+    root = f"datasets/{name}@{revision}"
+    try:
+        filesystem.ls(root)
+    except (OSError, HfHubHTTPError) as error:
+        raise HistTextError(
+            f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}) the hub does not give it: {error}"
+        ) from error
+    return filesystem, root

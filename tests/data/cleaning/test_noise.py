@@ -1,0 +1,73 @@
+"""Rules about misread letters, lost spaces, running heads and gaps."""
+
+import random
+
+from pg_envs.data.cleaning.noise import gaps, joined_words, misread_letters, running_heads
+from pg_envs.data.cleaning.words import Vocabulary
+
+
+def test_joined_words_are_parted(passage, context, modern):
+    spoilt = modern
+    for pair in ("to the", "at the", "of every", "for he", "and from", "would run"):
+        spoilt = spoilt.replace(pair, pair.replace(" ", ""), 1)
+    verdict = joined_words(passage(spoilt), context)
+    # "wouldrun" has no function word and stays.
+    assert verdict.passages[0]["content"] == modern.replace("would run", "wouldrun", 1)
+
+
+def test_early_spelling_is_not_parted(passage, context, middle_english):
+    early = middle_english + " Whome weare aswell shalbe tobe inthe forto nomore." * 5
+    assert joined_words(passage(early, 1380), context) is None
+
+
+def test_a_few_compounds_are_not_parted(passage, context, modern):
+    assert joined_words(passage(modern + "The timesheet onboarding screenshot. " * 10), context) is None
+    repeated = "Oceana and OCEANA, the Governour and a governour, Willowby, InSite, Onboarding, onboarding. "
+    assert joined_words(passage(modern + repeated * 10), context) is None
+
+
+def test_pairs_need_one_reading():
+    words = Vocabulary()
+    assert words.joined_pair("ideaof") == ("idea", "of")
+    assert words.joined_pair("Thecountry") == ("The", "country")
+    assert words.joined_pair("before") is None
+    assert words.joined_pair("timesheet") is None
+
+
+def test_misread_letters_are_put_right(passage, context, modern):
+    spoilt = (
+        modern.replace("their", "the!r")
+        .replace("sailor", "sai1or")
+        .replace("mother", "m0ther")
+        .replace("name", "narne")
+        .replace("youth", "yonth")
+    )
+    spoilt = spoilt.replace("windows", "w!ndows").replace("river and", "river ■ and")
+    verdict = misread_letters(passage(spoilt), context)
+    assert verdict.passages[0]["content"] == modern
+
+
+def test_numbers_names_and_exclamations_are_not_misread_letters(passage, context, modern):
+    assert misread_letters(passage(modern + "O! Hark! 1st 2nd B-52s R2D2 10th MP3s! a1 " * 10), context) is None
+
+
+def test_what_cannot_be_put_right_is_dropped(passage, context):
+    generator = random.Random(0)
+    text = " ".join("".join(generator.choice("abcdefghijklmnopqrstuvwxyz0!1") for _ in range(6)) for _ in range(400))
+    assert misread_letters(passage(text), context).action == "drop"
+
+
+def test_running_heads_go(passage, context):
+    text = "we were of the\n\nPRIDE AND PREJUDICE. 242\n\nsame mind. He went.\n\n244 PRIDE AND PREJUDICE\n\nThe next day"
+    verdict = running_heads(passage(text, source_document="Pride and Prejudice"), context)
+    assert verdict.passages[0]["content"] == "we were of the same mind. He went.\n\nThe next day"
+
+
+def test_headings_stay(passage, context):
+    text = "and sang.\n\nPSALM 12\n\nSave me, Lord.\n\nCHAPTER IV. 3\n\nIn which\n\nACT 2"
+    assert running_heads(passage(text, source_document="The Psalter"), context) is None
+
+
+def test_gaps(passage, context):
+    assert gaps(passage("a〈◊〉b" * 10 + "x" * 4000), context) is None
+    assert gaps(passage("a〈◊〉b" * 20 + "x" * 4000), context).action == "drop"

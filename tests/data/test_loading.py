@@ -1,0 +1,105 @@
+"""HistText and TimelessQA as datasets objects, from a folder and from a hub that is a folder."""
+
+import json
+
+import pytest
+from datasets import Dataset, IterableDataset
+from fsspec.implementations.dirfs import DirFileSystem
+
+from pg_envs.data import loading
+from pg_envs.data.loading import load_histtext, load_timelessqa
+from pg_envs.data.schema import HistTextError, ReadReport
+
+GOOD = {"content": "Text.", "creation_year": 1215, "source_dataset": "x", "culture": "English"}
+BAD = {"content": "Text.", "source_dataset": "x"}
+
+
+@pytest.fixture
+def text(tmp_path):
+    for century, name, passages in (
+        ("C013", "Y01215.json", [GOOD, BAD, {**GOOD, "content": "þe ȝong ſonne", "translation_year": None}]),
+        ("C021", "Y02019.json", [{**GOOD, "creation_year": 2019}]),
+    ):
+        folder = tmp_path / "datasets" / "PKU-Alignment" / "ProgressGym-HistText@main" / century
+        folder.mkdir(parents=True)
+        (folder / name).write_text(json.dumps(passages))
+    return folder.parent
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The hub's file system, with ``tmp_path`` for the hub."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "HfFileSystem", lambda: DirFileSystem(str(tmp_path)))
+
+
+@pytest.mark.parametrize(("streaming", "kind"), [(False, Dataset), (True, IterableDataset)])
+def test_a_row_a_passage(text, streaming, kind):
+    report = ReadReport()
+    data = load_histtext(text, streaming=streaming, on_bad="skip", report=report)
+    assert isinstance(data, kind)
+    rows = list(data)
+    assert [(row["century"], row["creation_year"], row["content"]) for row in rows] == [
+        ("C013", 1215, "Text."),
+        ("C013", 1215, "þe ȝong ſonne"),
+        ("C021", 2019, "Text."),
+    ]
+    assert rows[0]["culture"] == "English"
+    assert rows[0]["author"] is None
+    assert (report.n_read, dict(report.skipped)) == (3, {"passage: no field 'creation_year'": 1})
+
+
+def test_bad_passages_stop_it(text):
+    with pytest.raises(HistTextError, match=r"C013/Y01215\.json: passage 1: no field 'creation_year'"):
+        load_histtext(text)
+
+
+def test_streaming_reads_only_what_is_asked_for(text):
+    assert next(iter(load_histtext(text, streaming=True)))["content"] == "Text."  # the bad passage comes later
+
+
+def test_centuries_are_chosen(text):
+    assert [row["creation_year"] for row in load_histtext(text, centuries=["C021"])] == [2019]
+    with pytest.raises(HistTextError, match="no century C022"):
+        load_histtext(text, centuries=["C022"])
+
+
+def test_the_hub_by_name(text, hub):
+    rows = list(load_histtext("PKU-Alignment/ProgressGym-HistText", streaming=True, on_bad="skip"))
+    assert [row["creation_year"] for row in rows] == [1215, 1215, 2019]
+    with pytest.raises(HistTextError, match="revision 'v9'"):
+        load_histtext("PKU-Alignment/ProgressGym-HistText", revision="v9")
+
+
+@pytest.mark.parametrize("source", ["nowhere", "./no/where", "/no/where", "~/no", "a/b/c"])
+def test_what_is_neither_a_folder_nor_a_name(source):
+    with pytest.raises(HistTextError, match="no folder"):
+        load_histtext(source)
+
+
+QA = {"instruction": "What is 2 + 2?", "input": "", "output": "4"}
+
+
+def test_timelessqa(tmp_path):
+    path = tmp_path / "timeless_qa.json"
+    path.write_text(json.dumps([QA, {**QA, "input": "Think."}]))
+    for source in (tmp_path, path):
+        assert list(load_timelessqa(source)) == [QA, {**QA, "input": "Think."}]
+    path.write_text(json.dumps([QA, {**QA, "output": None}, 3]))
+    with pytest.raises(HistTextError, match=r"timeless_qa\.json: row 1: field 'output': expected a string"):
+        load_timelessqa(path)
+    report = ReadReport()
+    assert list(load_timelessqa(path, on_bad="skip", report=report)) == [QA]
+    assert dict(report.skipped) == {"row: field 'output'": 1, "row: field 'instruction'": 1}
+
+
+def test_timelessqa_that_is_not_there(tmp_path):
+    with pytest.raises(HistTextError, match=r"timeless_qa\.json"):
+        load_timelessqa(tmp_path)
+
+
+def test_nothing_is_fetched_that_was_not_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "_hub", lambda *_: pytest.fail("asked the hub"))
+    (tmp_path / "C013").mkdir()
+    load_histtext(tmp_path)
