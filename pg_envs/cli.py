@@ -1,14 +1,11 @@
-<<<<<<< HEAD
-"""The command line: ``pg-envs run``, ``pg-envs record`` and ``pg-envs list``."""
-=======
-"""The command line: ``pg-envs run``, ``pg-envs list`` and ``pg-envs clean``."""
->>>>>>> cleaning
+"""The command line: ``pg-envs run``, ``pg-envs record``, ``pg-envs clean`` and ``pg-envs list``."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,13 +85,9 @@ class Clean:
 
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
-<<<<<<< HEAD
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
-    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
-=======
-    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
->>>>>>> cleaning
+    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
 )
 
 
@@ -142,9 +135,13 @@ def list_choices() -> None:
         console.print(table)
 
 
-<<<<<<< HEAD
-def record_and_say(command: Record) -> None:
-    """Do what ``pg-envs record`` was asked for, showing progress."""
+def _run(command: Run) -> int:
+    from pg_envs.benchmark import run_and_save
+
+    return 0 if run_and_save(command) else EXIT_INTERRUPTED
+
+
+def _record(command: Record) -> int:
     from pg_envs.display import LiveDisplay, quieten_libraries
     from pg_envs.progress import reporting_to
     from pg_envs.record import record
@@ -157,11 +154,7 @@ def record_and_say(command: Record) -> None:
             print(f"What was finished is in {command.out}.partial; the same command goes on with it.", file=sys.stderr)
             raise
     print(f"{command.out} is complete; use it as history='recorded:{command.out}'")
-=======
-def _run(command: Run) -> int:
-    from pg_envs.benchmark import run_and_save
-
-    return 0 if run_and_save(command) else EXIT_INTERRUPTED
+    return 0
 
 
 def _clean(command: Clean) -> int:
@@ -175,34 +168,28 @@ def _clean(command: Clean) -> int:
     print(report.as_markdown())
     print(f"texts, report.json, report.md and findings.jsonl in {command.out}")
     return 0
->>>>>>> cleaning
+
+
+def _list(command: List) -> int:
+    list_choices()
+    return 0
+
+
+DO: dict[type, Callable[[Any], int]] = {Run: _run, Record: _record, Clean: _clean, List: _list}
+"""What each command does; gives the exit code."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-<<<<<<< HEAD
-    command: Run | Record | List = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
-=======
-    command: Run | List | Clean = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
->>>>>>> cleaning
+    command: Any = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    if isinstance(command, List):
-        list_choices()
-        return 0
     from pg_envs.runner import AgentStopped
 
     if str(Path.cwd()) not in sys.path:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
         sys.path.insert(0, str(Path.cwd()))
     try:
-<<<<<<< HEAD
-        if isinstance(command, Record):
-            record_and_say(command)
-            return 0
-        return 0 if run_and_save(command) else EXIT_INTERRUPTED
-=======
-        return _clean(command) if isinstance(command, Clean) else _run(command)
->>>>>>> cleaning
+        return DO[type(command)](command)
     except KeyboardInterrupt:
         print("pg-envs: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
