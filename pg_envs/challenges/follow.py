@@ -58,7 +58,7 @@ class FollowEnv(ProgressEnv):
 
     | argument | default | meaning |
     |---|---|---|
-    | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``simulated``, ``simulated-random``, ``recorded:DIR`` |
+    | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``live:histtiny``, ``simulated``, ``simulated-random``, ``recorded:DIR`` |
     | ``questionnaire`` | ``"bundled"`` | or a folder with MoralEvals' three files |
     | ``engine`` | ``"transformers"`` | what runs language models |
     | ``mode`` | ``"logprob"`` | read probabilities, or sample replies (``"generate"``) |
