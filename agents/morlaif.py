@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from pg_envs.values.survey import Comparison, to_preference_dataset
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+PrincipleWeights = Literal["fitted", "even"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,19 @@ class MORLAIFConfig(RewardModelConfig):
     """Rows an implicit preference model learns from for every comparison: the feedback's probability is shared out over them."""
     scalariser: str = "linear"
     """How scores become one reward, see ``agents.scalarisers``."""
+    principle_weights: PrincipleWeights = "even"
+    """Of the linear scalariser: ``fitted`` to votes, or ``even``. Fit them where a principle may count against an answer; feedback by
+    labels is humans' own votes, of which none does."""
     n_weighed: int = 128
-    """Votes on which the linear scalariser's weights are fitted."""
+    """Votes on which weights are fitted."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         super().__post_init__()
         if self.scalariser not in SCALARISERS:
             raise ValueError(f"scalariser={self.scalariser!r}: choose from {', '.join(SCALARISERS)}")
+        if self.principle_weights not in get_args(PrincipleWeights):
+            raise ValueError(f"principle_weights={self.principle_weights!r}: choose from {', '.join(get_args(PrincipleWeights))}")
         if self.feedback not in get_args(FeedbackKind):
             raise ValueError(f"feedback={self.feedback!r}: choose from {', '.join(get_args(FeedbackKind))}")
         for name in ("feedback_votes", "comparisons_per_principle", "rows_per_feedback", "n_weighed"):
@@ -64,7 +71,7 @@ class MORLAIFConfig(RewardModelConfig):
 
 
 class MORLAIF(TrainingAgent):
-    """Fine-tunes its policy on a preference model for every principle, century after century; notes the principles' weights."""
+    """Fine-tunes its policy on a preference model for every principle, century after century; notes weights that it fits."""
 
     Config: ClassVar[type[AgentConfig]] = MORLAIFConfig
 
@@ -102,10 +109,10 @@ class MORLAIF(TrainingAgent):
         return ask(self.env, config.feedback_votes)
 
     def _reward(self, names: Sequence[str], scores: Scores, weighed: Dataset) -> Reward:
-        """One reward of many scores; of the linear scalariser the weights are fitted to votes, and noted."""
+        """One reward of many scores; weights that are fitted to votes are noted."""
         config: Any = self.config
         weights = np.ones(len(names))
-        if config.scalariser == "linear":
+        if config.scalariser == "linear" and config.principle_weights == "fitted":
             differences = score_differences(scores, weighed)
             fitted = fit_weights(differences)
             self.remarks.append("weights " + ", ".join(f"{name} {w:.2f}" for name, w in zip(names, fitted, strict=True)))

@@ -12,7 +12,7 @@ folder = sys.argv[1] if len(sys.argv) > 1 else "runs/example-morlaif"
 env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
 agent = MORLAIF(env, MORLAIFConfig(seed=0), folder)
 episode = run_episode(env, agent, seed=0)
-for step, event in zip(episode.trace, agent.events, strict=True):
-    print(f"{step['century_label']}: reward {step['reward']:+.3f}; {event['event']}")
+for step in episode.trace:
+    print(f"{step['century_label']}: reward {step['reward']:+.3f}")
 print(f"score {episode.episode_score():+.3f}; policies in {folder}")
 env.close()

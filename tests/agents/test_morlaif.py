@@ -209,6 +209,7 @@ def test_scores_become_one_reward():
     ("settings", "says"),
     [
         ({"scalariser": "mean"}, "scalariser='mean': choose from linear"),
+        ({"principle_weights": "odd"}, "principle_weights='odd': choose from fitted, even"),
         ({"feedback": "oracle"}, "feedback='oracle': choose from labels"),
         ({"feedback_votes": 0}, "feedback_votes=0"),
         ({"principles": "virtues"}, "neither a file nor one of"),
@@ -240,7 +241,7 @@ def env(small_questionnaire):
 def test_a_century_leaves_a_policy_and_the_weights(env, own_principles, tmp_path):
     observation, _ = env.reset(seed=0)
     few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
-    config = MORLAIFConfig(principles=own_principles, comparisons_per_principle=4)
+    config = MORLAIFConfig(principles=own_principles, comparisons_per_principle=4, principle_weights="fitted")
     agent = MORLAIF(env, config, tmp_path)
     policy = agent.act(few)
     assert env.action_space.contains(policy)
