@@ -183,6 +183,25 @@ def test_the_key_is_sent_and_told_nobody_else(refs, models, tokenizer, questions
     assert "sk-secret" not in json.dumps(described)
 
 
+def test_a_history_asks_its_policies_on_the_server(refs, models, tokenizer, small_questionnaire):
+    survey, evaluation = load_questionnaire(small_questionnaire).split()
+    items = survey.items[:2]
+
+    def history(engine):
+        return make_history("histtiny", Survey(survey), evaluation, ("C019", "C021"), engine)
+
+    here = history("transformers")
+    here.engine = local()
+    expected = here.option_probabilities(refs[0], items)
+    with serving(models, tokenizer) as server:
+        asking = history(f"openai:{server.url}")
+        found = asking.option_probabilities(refs[0], items)
+        with pytest.raises(ModelRefError, match="does not serve it"):
+            asking.check_policy(asking.human(0))
+    for item in items:
+        np.testing.assert_allclose(found[item], expected[item], atol=1e-3)
+
+
 def test_a_model_that_is_not_served_is_refused_with_what_is(refs, models, tokenizer):
     base, adapted = refs
     offered = {str(base): models[str(base)]}

@@ -1,5 +1,7 @@
 """The openai engine's name: what it may say, and that it is no place for secrets."""
 
+from urllib.parse import urlencode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +20,9 @@ def test_a_bare_url_has_defaults():
 
 @given(st.integers(1, 1000), st.integers(0, 100), st.floats(0, exclude_min=True, allow_infinity=False), st.floats(0, allow_infinity=False))
 def test_every_setting_is_read(concurrency, retries, timeout_s, backoff_s):
-    name = f"openai:https://host/v1?backoff_s={backoff_s}&concurrency={concurrency}&timeout_s={timeout_s}&retries={retries}"
-    assert OpenAISettings.parse(name) == OpenAISettings("https://host/v1", concurrency, timeout_s, retries, backoff_s)
+    query = urlencode({"backoff_s": backoff_s, "concurrency": concurrency, "timeout_s": timeout_s, "retries": retries})
+    found = OpenAISettings.parse(f"openai:https://host/v1?{query}")
+    assert found == OpenAISettings("https://host/v1", concurrency, timeout_s, retries, backoff_s)
 
 
 @pytest.mark.parametrize(
