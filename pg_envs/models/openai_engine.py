@@ -10,7 +10,7 @@ import numpy as np
 from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import load_tokenizer
-from pg_envs.models.openai_server import Body, Malformed, OpenAIServer
+from pg_envs.models.openai_server import Body, Malformed, OpenAIServer, Route
 from pg_envs.models.openai_settings import OpenAISettings
 from pg_envs.models.ref import ModelRef, ModelRefError
 
@@ -62,7 +62,7 @@ class OpenAIEngine:
         prompt_ids = encode_prompts(tokenizer, prompts)
         answer_ids = [[encode_answer(tokenizer, answer) for answer in group] for group in answers]
         bodies = [_echoed(str(model), head + tail) for head, group in zip(prompt_ids, answer_ids, strict=True) for tail in group]
-        logprobs = iter(self.server.ask_all("/completions", bodies, _read_echo, "asking", NO_PROMPT_LOGPROBS))
+        logprobs = iter(self.server.ask_all(ECHO, bodies))
         return [
             AnswerLogprobs(np.array([sum(next(logprobs)[-len(tail) :]) for tail in group]), np.array([len(tail) for tail in group]))
             for group in answer_ids
@@ -84,7 +84,7 @@ class OpenAIEngine:
             {"model": str(model), "messages": [{"role": "user", "content": prompt}], "seed": int(own), **sampling}
             for prompt, own in zip(prompts, seeds, strict=True)
         ]
-        return self.server.ask_all("/chat/completions", bodies, _read_reply, "writing")
+        return self.server.ask_all(REPLY, bodies)
 
     def _tokenizer_of(self, model: ModelRef) -> Any:
         if self._base != (model.base, model.revision):
@@ -124,3 +124,7 @@ def _read_reply(body: Body, answer: Any) -> str:
     if not isinstance(text, str):
         raise Malformed(f"expected choices[0].message.content to be text, found {text!r}")
     return text.strip()
+
+
+ECHO = Route("/completions", _read_echo, "asking", NO_PROMPT_LOGPROBS)
+REPLY = Route("/chat/completions", _read_reply, "writing")

@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import openai
@@ -31,8 +32,23 @@ REMEDIES = {
 }
 
 Body = dict[str, Any]
-Read = Callable[[Body, Any], Any]
-"""Takes what is needed from a server's answer to a question; raises ``Malformed`` if it is not there."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A kind of question.
+
+    Attributes:
+        path: Where it goes, e.g. ``/completions``.
+        read: Given a question and its answer, takes what is needed; raises ``Malformed`` if it is not there.
+        what: For progress.
+        remedy: What else to tell a user whose questions are refused or fail.
+    """
+
+    path: str
+    read: Callable[[Body, Any], Any]
+    what: str
+    remedy: str = ""
 
 
 class Malformed(ValueError):
@@ -66,85 +82,86 @@ class OpenAIServer:
         Raises:
             EngineError: If it does not say.
         """
-        return self.ask_all("/models", [{}], _read_names, "listing models")[0]
+        return self.ask_all(MODELS, [{}])[0]
 
-    def ask_all(self, path: str, bodies: Sequence[Body], read: Read, what: str, remedy: str = "") -> list[Any]:
-        """What ``read`` takes from the answer to each question; equal questions are asked once.
+    def ask_all(self, route: Route, bodies: Sequence[Body]) -> list[Any]:
+        """What is needed of the answer to each question; equal questions are asked once.
 
         Args:
-            path: Where they go, e.g. ``/completions``.
+            route: What kind of questions they are.
             bodies: The questions, JSON-able; an empty one is a GET request.
-            read: Called with a question and its answer.
-            what: For progress.
-            remedy: What else to tell a user whose questions are refused.
 
         Raises:
             EngineError: If a question is refused, or still fails after all retries.
+            ValueError: If a question holds a number that JSON has not.
         """
-        keys = [f"{path} {json.dumps(body, sort_keys=True)}" for body in bodies]
+        keys = [f"{route.path} {json.dumps(body, sort_keys=True, allow_nan=False)}" for body in bodies]
         missing = {key: body for key, body in zip(keys, bodies, strict=True) if key not in self._kept}
         if missing:
             # A loop in a thread of its own: this one may be running a loop already, as notebooks do. Leaving by an
             # exception, such as a KeyboardInterrupt, drops what is under way.
             with start_blocking_portal(backend="asyncio") as portal:
-                portal.call(self._ask_missing, path, missing, read, what, remedy)
+                portal.call(self._ask_missing, route, missing)
         answers = [self._kept[key] for key in keys]
         for key in set(keys):
             del self._kept[key]
         return answers
 
-    async def _ask_missing(self, path: str, missing: dict[str, Body], read: Read, what: str, remedy: str) -> None:
+    async def _ask_missing(self, route: Route, missing: dict[str, Body]) -> None:
         n_before, waiting = len(self._kept), iter(missing.items())
 
-        async def work(client: openai.AsyncOpenAI, waiting: Iterator[tuple[str, Body]]) -> None:
+        async def work(client: openai.AsyncOpenAI) -> None:
             for key, body in waiting:
-                self._kept[key] = await self._ask(client, path, body, read, remedy)
-                report(what, len(self._kept) - n_before, len(missing))
+                self._kept[key] = await self._ask(client, route, body)
+                report(route.what, len(self._kept) - n_before, len(missing))
 
-        key = os.environ.get(KEY_VARIABLE) or NO_KEY
+        api_key = os.environ.get(KEY_VARIABLE) or NO_KEY
         # The client's own retries know nothing of answers that hold no answer; its timeout starts anew with every byte.
-        async with openai.AsyncOpenAI(base_url=self.settings.base_url, api_key=key, max_retries=0, timeout=None) as client:
+        async with openai.AsyncOpenAI(base_url=self.settings.base_url, api_key=api_key, max_retries=0, timeout=None) as client:
             try:
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(min(self.settings.concurrency, len(missing))):
-                        workers.create_task(work(client, waiting))
+                        workers.create_task(work(client))
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from None
 
-    async def _ask(self, client: openai.AsyncOpenAI, path: str, body: Body, read: Read, remedy: str) -> Any:
+    async def _ask(self, client: openai.AsyncOpenAI, route: Route, body: Body) -> Any:
         """One question, until it is answered or the retries are used up."""
         for n_failed in range(1, self.settings.retries + 2):
             try:
-                return await self._try_once(client, path, body, read, remedy)
+                return await self._try_once(client, route, body)
             except _Failure as failure:
                 last = failure
             if n_failed <= self.settings.retries:
                 await asyncio.sleep(self._pause_s(n_failed, last.wait_s))
         raise EngineError(
-            f"{self.settings.base_url}{path}: gave up on a question after asking {n_failed} times; last failure: {last}; see that the "
-            "server runs and can be reached from here, or raise retries or timeout_s in the engine's name" + _also(remedy)
+            f"{self._address(route)}: gave up on a question after asking {n_failed} times; last failure: {last}; see that the "
+            "server runs and can be reached from here, or raise retries or timeout_s in the engine's name" + _also(route.remedy)
         )
 
-    async def _try_once(self, client: openai.AsyncOpenAI, path: str, body: Body, read: Read, remedy: str) -> Any:
+    async def _try_once(self, client: openai.AsyncOpenAI, route: Route, body: Body) -> Any:
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                answer = await (client.post(path, cast_to=object, body=body) if body else client.get(path, cast_to=object))
-            return read(body, answer)
+                answer = await (client.post(route.path, cast_to=object, body=body) if body else client.get(route.path, cast_to=object))
+            return route.read(body, answer)
         except TimeoutError as error:
             raise _Failure(f"no whole answer within {self.settings.timeout_s:g} s") from error
         except openai.APIStatusError as error:
             told = f"status {error.status_code}: {self._quote(error.message)}"
             if error.status_code < 500 and error.status_code not in PASSING_STATUSES:
                 known = REMEDIES.get(error.status_code)
-                raise EngineError(f"{self.settings.base_url}{path} refused a question with {told}{_also(known)}{_also(remedy)}") from None
+                raise EngineError(f"{self._address(route)} refused a question with {told}{_also(known)}{_also(route.remedy)}") from None
             raise _Failure(told, _asked_wait_s(error.response.headers.get("retry-after", ""))) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
             raise _Failure(self._quote(f"{type(cause).__name__}: {cause}")) from error
         except Malformed as error:
             raise _Failure(self._quote(f"an answer of another shape: {error}")) from error
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise _Failure(self._quote(f"an answer that is not JSON: {error}")) from error
+
+    def _address(self, route: Route) -> str:
+        return self.settings.base_url + route.path
 
     def _pause_s(self, n_failed: int, asked_wait_s: float) -> float:
         """Doubling with every failure, with up to half of it left to chance; longer if the server asked for it."""
@@ -171,3 +188,6 @@ def _read_names(body: Body, answer: Any) -> list[str]:
     if not isinstance(models, list) or not all(isinstance(model, dict) and isinstance(model.get("id"), str) for model in models):
         raise Malformed(f"expected a list 'data' of objects with an 'id', found {str(answer)[:MAX_QUOTED_CHARS]!r}")
     return [model["id"] for model in models]
+
+
+MODELS = Route("/models", _read_names, "listing models")
