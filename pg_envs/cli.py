@@ -60,7 +60,7 @@ class Record:
     history: Annotated[str, _help("whose humans: a history of language models that are run here")] = "histtiny"
     questionnaire: Annotated[str, _help("'bundled', or a folder with MoralEvals' three files")] = "bundled"
     centuries: Annotated[tuple[str, str] | None, _help("first and last century, e.g. C019 C021; all by default")] = None
-    engine: Annotated[str, _help(f"what runs the models: {', '.join(ENGINES)}")] = "transformers"
+    engine: Annotated[str, _help("what runs the models: " + "; ".join(f"{k} ({v})" for k, v in ENGINES.items()))] = "transformers"
     mode: Annotated[Mode, _help("read probabilities, or sample replies")] = "logprob"
 
 

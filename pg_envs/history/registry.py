@@ -6,7 +6,7 @@ from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.recorded import RecordedHistory, is_bundled_of
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
-from pg_envs.models.engine import ENGINES, EngineError
+from pg_envs.models.engine import check_engine_name
 from pg_envs.values.measure import MODES, Mode
 from pg_envs.values.questionnaire import Questionnaire
 
@@ -50,15 +50,14 @@ def make_history(
 
     Raises:
         HistoryError: If there is no such history or no such range of centuries.
-        EngineError: If there is no such engine.
+        EngineError: If there is no such engine, or it cannot be made here.
         ValueError: If there is no such mode.
         RecordingError: If there is no such recording, or it is of something else than asked for.
     """
     if not isinstance(name, str):
         raise HistoryError(f"unknown history {name!r}; choose from {', '.join(HISTORIES)}")
     first, last = parse_centuries(centuries)
-    if engine not in ENGINES:
-        raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
+    check_engine_name(engine)
     if mode not in MODES:
         raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}")
     if name.startswith(RECORDED):

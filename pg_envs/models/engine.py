@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
 
 from pg_envs.models.ref import ModelRef
 
-ENGINES = ("transformers",)
+TRANSFORMERS, OPENAI = "transformers", "openai:"
+ENGINES: dict[str, str] = {
+    TRANSFORMERS: "in this process, with Hugging Face transformers",
+    f"{OPENAI}URL": "by an OpenAI-compatible server, e.g. vLLM's, at http://HOST:PORT/v1 (needs pg-envs[openai])",
+}
 
 
 class EngineError(ValueError):
-    """An engine that does not exist or cannot run here."""
+    """An engine that does not exist, cannot run here, or has a server that does not answer; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +53,34 @@ class Engine(Protocol):
         ...
 
 
+def check_engine_name(name: str) -> None:
+    """Make sure, before any work, that an engine of that name can be made; nothing is loaded and no server is asked.
+
+    Raises:
+        EngineError: If there is no such engine, its settings are wrong, or a package is missing.
+    """
+    if isinstance(name, str) and name.startswith(OPENAI):
+        from pg_envs.models.openai_settings import OpenAISettings
+
+        OpenAISettings.parse(name)
+        if find_spec("openai") is None:
+            raise EngineError(f"engine {name!r} needs the package openai, which is not installed: pip install 'pg-envs[openai]'")
+    elif name != TRANSFORMERS:
+        raise EngineError(f"unknown engine {name!r}; choose from {', '.join(ENGINES)}")
+
+
 def make_engine(name: str) -> Engine:
     """The engine called ``name``.
 
     Raises:
-        EngineError: If there is no such engine.
+        EngineError: As ``check_engine_name``.
     """
-    if name == "transformers":
-        from pg_envs.models.transformers_engine import TransformersEngine
+    check_engine_name(name)
+    if name.startswith(OPENAI):
+        from pg_envs.models.openai_engine import OpenAIEngine
+        from pg_envs.models.openai_settings import OpenAISettings
 
-        return TransformersEngine()
-    raise EngineError(f"unknown engine {name!r}; choose from {', '.join(ENGINES)}")
+        return OpenAIEngine(OpenAISettings.parse(name))
+    from pg_envs.models.transformers_engine import TransformersEngine
+
+    return TransformersEngine()

@@ -13,6 +13,7 @@ from peft import PeftModel
 
 from pg_envs.models.batching import Batch, batches, by_length
 from pg_envs.models.checks import check_files, fingerprint
+from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
@@ -72,8 +73,8 @@ class TransformersEngine:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``."""
         results: dict[int, AnswerLogprobs] = {}
         with self._running(model) as running:
-            prompt_ids = self._encode_prompts(prompts)
-            answer_ids = [[self._encode_answer(answer) for answer in group] for group in answers]
+            prompt_ids = encode_prompts(self._tokenizer, prompts)
+            answer_ids = [[encode_answer(self._tokenizer, answer) for answer in group] for group in answers]
             # Answers of about one length together: they are padded to the longest in a batch.
             kinds = [(len(group), max(map(len, group)) // ANSWER_STEP_TOKENS) for group in answer_ids]
             for batch in batches(prompt_ids, kinds, self.batch_tokens):
@@ -92,7 +93,7 @@ class TransformersEngine:
         devices = [self.device] if self.device.type == "cuda" else []
         with self._running(model) as running, torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
-            prompt_ids = self._encode_prompts(prompts)
+            prompt_ids = encode_prompts(self._tokenizer, prompts)
             for batch in self._equally_long(prompt_ids):
                 ids = torch.tensor([prompt_ids[i] for i in batch], device=self.device)
                 out = running.generate(
@@ -120,7 +121,7 @@ class TransformersEngine:
         """
         found: dict[int, list[int]] = {}
         with self._running(model) as running:
-            rows = [[*prompt, *reply] for prompt, reply in zip(self._encode_prompts(prompts), replies, strict=True)]
+            rows = [[*prompt, *reply] for prompt, reply in zip(encode_prompts(self._tokenizer, prompts), replies, strict=True)]
             for batch in by_length([len(row) for row in rows], self.batch_tokens):
                 # Padded on the left, so that all replies end, and their logits stand, in one place.
                 padded = self._tokenizer.pad({"input_ids": [rows[i] for i in batch]}, padding_side="left", return_tensors="pt")
@@ -190,17 +191,6 @@ class TransformersEngine:
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
         return model
-
-    def _encode_prompts(self, prompts: Sequence[str]) -> list[list[int]]:
-        turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        texts = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        return self._tokenizer(texts, add_special_tokens=False).input_ids
-
-    def _encode_answer(self, answer: str) -> list[int]:
-        ids = self._tokenizer(answer, add_special_tokens=False).input_ids
-        if not ids:
-            raise ValueError(f"an answer must have at least one token; {answer!r} has none")
-        return ids
 
     def _equally_long(self, prompt_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Indices of prompts of one length, ``batch_tokens`` at a time, longest first."""

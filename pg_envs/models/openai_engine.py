@@ -1,0 +1,130 @@
+"""The ``openai`` engine: an OpenAI-compatible server runs the models, and is told them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pg_envs.models.encoding import encode_answer, encode_prompts
+from pg_envs.models.engine import AnswerLogprobs
+from pg_envs.models.loading import load_tokenizer
+from pg_envs.models.openai_server import Body, Malformed, OpenAIServer, Route
+from pg_envs.models.openai_settings import OpenAISettings
+from pg_envs.models.ref import ModelRef, ModelRefError
+
+NO_PROMPT_LOGPROBS = "a server that gives no log-probabilities of prompts can still be asked with mode='generate'"
+LOGPROB_RANGE = (-1e6, 1e-3)
+"""Up to rounding, log-probabilities lie in it; servers write -9999 for minus infinity."""
+
+
+class OpenAIEngine:
+    """Scores answers and generates text on a server.
+
+    A model is asked for under the name that ``str`` gives its ModelRef: ``BASE`` or ``BASE+ADAPTER``.
+
+    To score, prompt and answer are sent as the tokens that the base's own tokenizer and chat template give here, so
+    the numbers are the ``transformers`` engine's up to the server's arithmetic. Texts are written by the server's chat
+    endpoint, with the template that the server has.
+    """
+
+    def __init__(self, settings: OpenAISettings) -> None:
+        """Make an engine; nothing is loaded or asked yet."""
+        self.server = OpenAIServer(settings)
+        self._served: list[str] = []
+        self._base: tuple[str, str | None] | None = None
+        self._tokenizer: Any = None
+
+    def check(self, model: ModelRef) -> None:
+        """Raise ``ModelRefError`` if the server does not offer ``model``; it is asked once for each name it offers.
+
+        A server that does not answer raises ``EngineError``.
+        """
+        if str(model) not in self._served:
+            # Adapters may have been loaded since the server was last asked.
+            self._served = self.server.model_names()
+        if str(model) not in self._served:
+            offered = ", ".join(map(repr, self._served)) or "no models"
+            raise ModelRefError(
+                f"{model}: {self.server.settings.base_url} does not serve it: expected a model named {str(model)!r}, "
+                f"found {offered}; serve it under that name (docs/engines.md)"
+            )
+
+    def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
+        """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``; every answer is a question to the server.
+
+        Raises:
+            EngineError: If the server fails for good, or gives no log-probabilities of prompts.
+        """
+        self.check(model)
+        tokenizer = self._tokenizer_of(model)
+        prompt_ids = encode_prompts(tokenizer, prompts)
+        answer_ids = [[encode_answer(tokenizer, answer) for answer in group] for group in answers]
+        bodies = [_echoed(str(model), head + tail) for head, group in zip(prompt_ids, answer_ids, strict=True) for tail in group]
+        logprobs = iter(self.server.ask_all(ECHO, bodies))
+        return [
+            AnswerLogprobs(np.array([sum(next(logprobs)[-len(tail) :]) for tail in group]), np.array([len(tail) for tail in group]))
+            for group in answer_ids
+        ]
+
+    def generate(
+        self, model: ModelRef, prompts: Sequence[str], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[str]:
+        """Reply to each prompt; see ``Engine``. Equal prompts have different seeds, so their replies may differ.
+
+        Raises:
+            EngineError: If the server fails for good.
+        """
+        self.check(model)
+        # 31 bits: some servers take 32 set bits to mean a seed of their own choice.
+        seeds = np.random.SeedSequence(seed).generate_state(len(prompts)) >> 1
+        sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1.0}
+        bodies = [
+            {"model": str(model), "messages": [{"role": "user", "content": prompt}], "seed": int(own), **sampling}
+            for prompt, own in zip(prompts, seeds, strict=True)
+        ]
+        return self.server.ask_all(REPLY, bodies)
+
+    def _tokenizer_of(self, model: ModelRef) -> Any:
+        if self._base != (model.base, model.revision):
+            self._tokenizer = load_tokenizer(model)
+            self._base = (model.base, model.revision)
+        return self._tokenizer
+
+
+def _echoed(name: str, ids: list[int]) -> Body:
+    """A question whose answer repeats ``ids`` with their log-probabilities; one more token is the least that all servers write."""
+    return {"model": name, "prompt": ids, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
+
+
+def _read_echo(body: Body, answer: Any) -> list[float]:
+    """The log-probabilities of the tokens in ``body``, but for the first, which has none."""
+    n_tokens = len(body["prompt"])
+    try:
+        logprobs = answer["choices"][0]["logprobs"]["token_logprobs"]
+        n_read = (answer.get("usage") or {}).get("prompt_tokens", n_tokens)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise Malformed(f"expected choices[0].logprobs.token_logprobs, found {str(answer)[:200]!r}") from error
+    if not isinstance(logprobs, list) or len(logprobs) != n_tokens + 1 or n_read != n_tokens:
+        found = len(logprobs) if isinstance(logprobs, list) else 0
+        raise Malformed(f"expected log-probabilities of {n_tokens} tokens and of one new, found {found} (and {n_read} tokens read)")
+    told = logprobs[1:n_tokens]
+    lowest, highest = LOGPROB_RANGE
+    if not all(isinstance(value, int | float) and lowest <= value <= highest for value in told):
+        raise Malformed(f"expected log-probabilities, found {str(told)[:200]}")
+    return told
+
+
+def _read_reply(body: Body, answer: Any) -> str:
+    try:
+        text = answer["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise Malformed(f"expected choices[0].message.content, found {str(answer)[:200]!r}") from error
+    if not isinstance(text, str):
+        raise Malformed(f"expected choices[0].message.content to be text, found {text!r}")
+    return text.strip()
+
+
+ECHO = Route("/completions", _read_echo, "asking", NO_PROMPT_LOGPROBS)
+REPLY = Route("/chat/completions", _read_reply, "writing")

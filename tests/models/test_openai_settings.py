@@ -1,0 +1,65 @@
+"""The openai engine's name: what it may say, and that it is no place for secrets."""
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pg_envs.history.base import Survey
+from pg_envs.history.registry import make_history
+from pg_envs.models import engine
+from pg_envs.models.engine import EngineError, check_engine_name
+from pg_envs.models.openai_settings import OpenAISettings
+from pg_envs.values.questionnaire import load_questionnaire
+
+
+def test_a_bare_url_has_defaults():
+    assert OpenAISettings.parse("openai:http://127.0.0.1:8000/v1/") == OpenAISettings("http://127.0.0.1:8000/v1")
+
+
+@given(st.integers(1, 1000), st.integers(0, 100), st.floats(0, exclude_min=True, allow_infinity=False), st.floats(0, allow_infinity=False))
+def test_every_setting_is_read(concurrency, retries, timeout_s, backoff_s):
+    query = urlencode({"backoff_s": backoff_s, "concurrency": concurrency, "timeout_s": timeout_s, "retries": retries})
+    found = OpenAISettings.parse(f"openai:https://host/v1?{query}")
+    assert found == OpenAISettings("https://host/v1", concurrency, timeout_s, retries, backoff_s)
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("", "'' is no URL of a server; expected an engine such as 'openai:http"),
+        ("localhost:8000/v1", "'localhost:8000/v1' is no URL"),
+        ("ftp://host/v1", "'ftp://host/v1' is no URL"),
+        ("http:///v1", "'http:///v1' is no URL"),
+        ("http://host:port/v1", "'http://host:port/v1' is no URL"),
+        ("http://host/v1#top", "'http://host/v1#top' is no URL"),
+        ("http://host/v1?concurrency=2.5", "concurrency='2.5': expected a whole number"),
+        ("http://host/v1?concurrency=0", "concurrency=0: expected a number from 1 up"),
+        ("http://host/v1?retries=-1", "retries=-1: expected a number from 0 up"),
+        ("http://host/v1?backoff_s=inf", "backoff_s=inf: expected a number from 0 up"),
+        ("http://host/v1?timeout_s=0", "timeout_s=0.0: expected a number of seconds above 0"),
+        ("http://host/v1?timeout_s=nan", "timeout_s=nan: expected"),
+        ("http://host/v1?timeout_s=", "timeout_s='': expected a number"),
+        ("http://host/v1?retries=1&retries=2", "retries is given twice"),
+        ("http://host/v1?timeout=3", "unknown setting 'timeout'; choose from concurrency, timeout_s, retries, backoff_s"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_any_work(rest, message):
+    survey, evaluation = load_questionnaire().split()
+    with pytest.raises(EngineError) as raised:
+        make_history("histtiny", Survey(survey), evaluation, engine=f"openai:{rest}")
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("rest", ["http://host/v1?api_key=sk-secret", "http://me:sk-secret@host/v1", "http://me:sk-secret@host/v1?x=1"])
+def test_a_key_in_the_name_is_refused_and_not_repeated(rest):
+    with pytest.raises(EngineError) as raised:
+        OpenAISettings.parse(f"openai:{rest}")
+    assert "sk-secret" not in str(raised.value)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"pip install 'pg-envs\[openai\]'"):
+        check_engine_name("openai:http://host/v1")
