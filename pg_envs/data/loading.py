@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, refusal
+from pg_envs.hub import Repository, explain
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -129,7 +130,7 @@ def _hub(name: str, revision: str) -> tuple[Any, str]:
     try:
         filesystem.ls(root)
     except (OSError, HfHubHTTPError) as error:
-        raise HistTextError(
-            f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}) the hub does not give it: {error}"
-        ) from error
+        repository = Repository(name, revision, "dataset", ("*",))
+        explained = explain(error, name, repository.page, repository.download_command)
+        raise HistTextError(f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}): {explained}") from error
     return filesystem, root
