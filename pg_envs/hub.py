@@ -99,15 +99,8 @@ def fetch(repository: Repository) -> Path:
     return folder if pinned.first_lack(folder) is None else _download(pinned)
 
 
-def explain(error: BaseException, name: str, page: str, download_command: str) -> str:
-    """What went wrong between here and the hub, and what to do: words for an exception of huggingface_hub's.
-
-    Args:
-        error: The exception; those that caused it are looked through.
-        name: The repository, perhaps with its revision.
-        page: Its address.
-        download_command: What fetches it by hand.
-    """
+def explain(repository: Repository, error: BaseException) -> str:
+    """What went wrong between here and the hub, and what to do: words for an exception of huggingface_hub's or what caused it."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -116,24 +109,23 @@ def explain(error: BaseException, name: str, page: str, download_command: str) -
         RevisionNotFoundError,
     )
 
-    last = error
+    page, by_hand, last = repository.page, f"'{repository.download_command}'", error
     for cause in _causes(error):
         last = cause
-        # A gated repository's error is a kind of the missing one's, so it is asked for first.
         if isinstance(cause, OfflineModeIsEnabled):
             return (
-                f"HF_HUB_OFFLINE is set, so the hub was not asked; unset it, or run '{download_command}' where there is a network "
-                "and copy the cache"
+                f"HF_HUB_OFFLINE is set, so the hub was not asked; unset it, or run {by_hand} where there is a network and copy the cache"
             )
+        # Before the missing repository's error, of which it is a kind.
         if isinstance(cause, GatedRepoError):
-            return f"{name} is gated; accept its licence on {page}, and sign in with 'hf auth login' (or set HF_TOKEN)"
+            return f"it is gated; accept its licence on {page}, and sign in with 'hf auth login' (or set HF_TOKEN)"
         if isinstance(cause, RevisionNotFoundError):
             return f"the hub has no such revision of it; choose one from {page}/commits/{MAIN}"
         if isinstance(cause, RepositoryNotFoundError):
             return f"the hub has no such repository, or a private one; check the name on {page}, or sign in with 'hf auth login'"
         if isinstance(cause, HfHubHTTPError):
             return f"the hub refused ({cause}); try again later, or sign in with 'hf auth login'"
-    return f"the hub cannot be reached ({type(last).__name__}: {last}); check network and proxy, or run '{download_command}' where there is one"
+    return f"the hub does not give it ({type(last).__name__}: {last}); check network and proxy, or run {by_hand} where there is one"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -142,10 +134,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__
-
-
-def _explained(repository: Repository, error: BaseException) -> str:
-    return explain(error, repository.name, repository.page, repository.download_command)
 
 
 def _cache_folder() -> Path:
@@ -183,7 +171,7 @@ def _state(repository: Repository) -> str:
     if not folder.is_dir():
         return f"it is not in the cache ({_cache_folder()})"
     n_unfinished = len(list(_storage(repository).glob("blobs/*.incomplete")))
-    unfinished = f" ({n_unfinished} downloads broke off)" if n_unfinished else ""
+    unfinished = f" (unfinished downloads: {n_unfinished})" if n_unfinished else ""
     return f"its copy in the cache ({folder}) has {repository.first_lack(folder)}{unfinished}"
 
 
@@ -207,7 +195,7 @@ def _plan(repository: Repository) -> list[DryRunFileInfo]:
     try:
         files: list[DryRunFileInfo] = _ask_hub(repository, dry_run=True)
     except (OSError, HTTPError) as error:
-        raise HubError(f"{repository}: {_state(repository)}, and {_explained(repository, error)}") from error
+        raise HubError(f"{repository}: {_state(repository)}, and {explain(repository, error)}") from error
     if not files:
         raise HubError(f"{repository}: the hub's repository has none of {', '.join(repository.wanted)}; see {repository.page}")
     return files
@@ -220,14 +208,13 @@ def _download(repository: Repository) -> Path:
     files = [file for file in _plan(repository) if file.will_download]
     n_bytes = sum(file.file_size or 0 for file in files)
     _check_room(repository, n_bytes)
-    what = f"downloading {repository.name} ({len(files)} files, {decimal(n_bytes)})"
+    what = f"downloading {repository.name} ({decimal(n_bytes)} in {len(files)} files)"
     logger.warning("%s at commit %s from the Hugging Face hub into %s", what, repository.revision, _cache_folder())
     report(what, 0, 1)
     try:
         folder = Path(_ask_hub(repository, dry_run=False))
     except (OSError, HTTPError) as error:
-        explained = _explained(repository, error)
-        raise HubError(f"{repository}: the download broke off: {explained}; the same call goes on with it") from error
+        raise HubError(f"{repository}: the download broke off, and the same call goes on with it: {explain(repository, error)}") from error
     report(what, 1, 1)
     lack = repository.first_lack(folder)
     if lack is not None:
@@ -243,5 +230,5 @@ def _check_room(repository: Repository, n_bytes: int) -> None:
     n_free = shutil.disk_usage(there).free
     if n_bytes > n_free:
         raise HubError(
-            f"{repository} needs {decimal(n_bytes)} and {folder} has {decimal(n_free)} left; make room, or set HF_HUB_CACHE to a larger disk"
+            f"{repository} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or let HF_HUB_CACHE name a larger disk"
         )

@@ -131,6 +131,7 @@ def _hub(name: str, revision: str) -> tuple[Any, str]:
         filesystem.ls(root)
     except (OSError, HfHubHTTPError) as error:
         repository = Repository(name, revision, "dataset", ("*",))
-        explained = explain(error, name, repository.page, repository.download_command)
-        raise HistTextError(f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}): {explained}") from error
+        raise HistTextError(
+            f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}): {explain(repository, error)}"
+        ) from error
     return filesystem, root

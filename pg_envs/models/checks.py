@@ -38,11 +38,11 @@ def fingerprint(ref: ModelRef) -> str:
     Raises:
         ModelRefError: If neither the cache nor the hub knows a hub id's commit.
     """
-    digest = hashlib.sha256()
+    digest, revision = hashlib.sha256(), pinned(ref).revision
     for name in (ref.base, ref.adapter):
         path = local_path(name) if name else None
         if path is None:
-            digest.update(str((name, pinned(ref).revision if name else ref.revision)).encode())
+            digest.update(str((name, revision)).encode())
             continue
         for file in sorted(path.glob("*.safetensors")):
             digest.update(file.name.encode())

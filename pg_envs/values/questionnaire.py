@@ -147,7 +147,7 @@ def _from_hub(source: str) -> Questionnaire:
         repository = Repository(name, revision or MAIN, "dataset", ("*.csv",), first_lack=_first_lack)
         return _read_folder(fetch(repository), name=f"{name}@{commit_of(repository)}")
     except HubError as error:
-        raise QuestionnaireError(f"{error} (or download it, and name the folder)") from error
+        raise QuestionnaireError(str(error)) from error
 
 
 def find_files(folder: Path) -> dict[Group, Path]:
