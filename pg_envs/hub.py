@@ -28,6 +28,10 @@ class HubError(ValueError):
     """A repository that cannot be had; the message says which, what happened, and what to do."""
 
 
+def _no_folder(folder: Path) -> str | None:
+    return None if folder.is_dir() else "nothing"
+
+
 @dataclass(frozen=True)
 class Repository:
     """A repository at a revision, and what is wanted of it.
@@ -46,7 +50,7 @@ class Repository:
     kind: Literal["model", "dataset"]
     wanted: tuple[str, ...]
     unwanted: tuple[str, ...] = ()
-    first_lack: Callable[[Path], str | None] = field(default=lambda _: None, compare=False)
+    first_lack: Callable[[Path], str | None] = field(default=_no_folder, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot name a repository.
@@ -229,6 +233,4 @@ def _check_room(repository: Repository, n_bytes: int) -> None:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     n_free = shutil.disk_usage(there).free
     if n_bytes > n_free:
-        raise HubError(
-            f"{repository} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or let HF_HUB_CACHE name a larger disk"
-        )
+        raise HubError(f"{repository} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or set HF_HUB_CACHE")
