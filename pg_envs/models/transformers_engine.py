@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -138,7 +137,8 @@ class TransformersEngine:
         """The loaded model that ``ref`` names: what is not resident is loaded, adapters are switched."""
         self.check(ref)
         if self._base != (ref.base, ref.revision):
-            self._release()
+            # Let go of the old base before the new one is loaded: both need not fit.
+            self._base, self._model, self._peft, self._adapters, self._merged = None, None, None, {}, ("", None)
             report(f"loading {ModelRef(ref.base, ref.revision)}", 0, 1)
             self._tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
@@ -154,14 +154,6 @@ class TransformersEngine:
                     yield self._peft
             else:
                 yield self._model
-
-    def _release(self) -> None:
-        """Let go of the old base before a new one is loaded: both need not fit."""
-        self._base, self._model, self._peft, self._adapters, self._merged = None, None, None, {}, ("", None)
-        # Models that have had hooks or adapters are in reference cycles; nobody else would free them in time.
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _merge(self, ref: ModelRef) -> Any:
         """A copy of the base with the adapter's changes added in, rounded once."""

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from hub_support import HUB_COMMIT, files_of, shard_names
+from tests_support import save_adapter_at_random
 
 import pg_envs  # noqa: F401
 from pg_envs import hub
@@ -133,6 +134,13 @@ def test_the_oracle_is_the_humans(cached_family, small_questionnaire, loads):
     steps = play(env, lambda inner: inner.history.human(inner.century))
     assert [reward for reward, _ in steps] == pytest.approx([1.0, 1.0])
     assert loads == ["them/C014-instruct", "them/C015-instruct"]
+
+
+def test_a_trained_policy_brings_its_own_base_back_and_nobody_elses(cached_family, small_questionnaire, loads, tmp_path):
+    env = make(small_questionnaire)
+    policy = save_adapter_at_random(env.unwrapped.initial_policy, tmp_path / "adapter", seed=0)
+    play(env, lambda inner: policy)
+    assert [name[5:9] for name in loads] == ["C014", "C013", "C015", "C013"]
 
 
 def test_results_name_the_commits(cached_family):
