@@ -222,7 +222,7 @@ def _download(repository: Repository) -> Path:
     report(what, 1, 1)
     lack = repository.first_lack(folder)
     if lack is not None:
-        raise HubError(f"{repository}: the hub's repository has {lack}; see {repository.page}")
+        raise HubError(f"{repository}: what the hub gave has {lack}; see {repository.page}, or call again")
     return folder
 
 

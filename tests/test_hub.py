@@ -139,7 +139,7 @@ def test_a_download_that_breaks_off_keeps_what_it_has_and_goes_on(hub, error, sa
 
 def test_a_repository_without_what_is_needed_is_named(hub, files):
     hub.served[NAME] = {"begin.txt": files["begin.txt"]}
-    with pytest.raises(HubError, match=r"the hub's repository has no end\.txt; see https://huggingface\.co/them/thing"):
+    with pytest.raises(HubError, match=r"what the hub gave has no end\.txt; see https://huggingface\.co/them/thing"):
         fetch(repository())
     hub.served["them/code"] = {"code.py": files["code.py"]}
     with pytest.raises(HubError, match=r"has none of \*\.txt, \*\.bin"):

@@ -41,7 +41,7 @@ def base_folder(ref: ModelRef) -> Path:
     try:
         return fetch(_repository(ref))
     except HubError as error:
-        raise ModelRefError(f"{ref}: {error}") from error
+        raise ModelRefError(str(error)) from error
 
 
 def pinned(ref: ModelRef) -> ModelRef:
@@ -55,7 +55,7 @@ def pinned(ref: ModelRef) -> ModelRef:
     try:
         return replace(ref, revision=commit_of(_repository(ref)))
     except HubError as error:
-        raise ModelRefError(f"{ref}: {error}") from error
+        raise ModelRefError(str(error)) from error
 
 
 def check_bases(refs: Iterable[ModelRef]) -> None:
