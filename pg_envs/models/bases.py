@@ -22,11 +22,13 @@ WANTED = (
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template*",
+    "*.model",
     "vocab.*",
     "merges.txt",
 )
 UNWANTED = ("*/*", "*.py")
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+# One of these is what a tokenizer is made from.
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
 
 
 def base_folder(ref: ModelRef) -> Path:
@@ -86,7 +88,7 @@ def first_lack(folder: Path) -> str | None:
     weights = {file.name for file in folder.glob("*.safetensors")}
     if not (folder / "config.json").is_file():
         return "no config.json"
-    if not any((folder / name).is_file() for name in TOKENIZERS):
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
         return f"no tokenizer ({', '.join(TOKENIZERS)})"
     if (folder / INDEX).is_file():
         return _first_lacking_shard(folder, weights)

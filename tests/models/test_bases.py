@@ -75,7 +75,7 @@ def test_an_adapter_must_fit_a_base_of_the_hub(snapshot, hub_cache, tokenizer, t
     ("remove", "lack"),
     [
         (["config.json"], "no config.json"),
-        (["tokenizer.json"], "no tokenizer (tokenizer.json, tokenizer.model, vocab.json, vocab.txt)"),
+        (["tokenizer.json"], "no tokenizer (tokenizer.json, *.model, vocab.*)"),
         (["model.safetensors.index.json"], "no model.safetensors.index.json, though its weights are in several files"),
         (
             ["model-00001-of-00004.safetensors", "model-00003-of-00004.safetensors"],
