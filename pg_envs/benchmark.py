@@ -18,7 +18,7 @@ import pg_envs
 from pg_envs.agent_view import AgentView
 from pg_envs.display import LiveDisplay, print_result, quieten_libraries
 from pg_envs.env import ProgressEnv
-from pg_envs.models.space import ModelSpace
+from pg_envs.history.live import LiveHistory
 from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
@@ -46,7 +46,7 @@ def run_and_save(options: Run) -> bool:
     started = time.perf_counter()
     records: list[Any] = []
     agent.events.extend(done.events)
-    if isinstance(env.action_space, ModelSpace):
+    if isinstance(env.unwrapped.history, LiveHistory):
         # Only here, since it imports the libraries, which a simulated history does without.
         quieten_libraries()
 

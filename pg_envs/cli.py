@@ -58,7 +58,7 @@ class Record:
 
     out: Annotated[Path, _help("the folder to make; one that exists is never overwritten")]
     history: Annotated[str, _help("whose humans: a history of language models that are run here")] = "histtiny"
-    questionnaire: Annotated[str, _help("'bundled', or a folder with MoralEvals' three files")] = "bundled"
+    questionnaire: Annotated[str, _help("'bundled', a folder with MoralEvals' three files, or a dataset's name on the hub")] = "bundled"
     centuries: Annotated[tuple[str, str] | None, _help("first and last century, e.g. C019 C021; all by default")] = None
     engine: Annotated[str, _help("what runs the models: " + "; ".join(f"{k} ({v})" for k, v in ENGINES.items()))] = "transformers"
     mode: Annotated[Mode, _help("read probabilities, or sample replies")] = "logprob"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hub_support import FakeHub, files_of, put_in_cache, save_llama3
 from tests_support import TINY_FAMILY_CENTURIES, save_adapter_at_random, save_llama
 
 from pg_envs.history.registry import LIVE
@@ -131,3 +132,34 @@ class Scripted:
 @pytest.fixture
 def scripted():
     return Scripted
+
+
+@pytest.fixture(scope="session")
+def llama3_family(tokenizer, tmp_path_factory) -> dict[str, Path]:
+    """Whole random models of the first three centuries, laid out as HistLlama3's."""
+    folder = tmp_path_factory.mktemp("llama3")
+    return {label: save_llama3(folder / label, tokenizer, seed) for seed, label in enumerate(("C013", "C014", "C015"))}
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache of the hub's."""
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub-cache"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    return cache
+
+
+@pytest.fixture
+def cached_family(llama3_family, hub_cache) -> Path:
+    """The cache with the random family in it as ``them/C013-instruct`` and so on."""
+    for label, folder in llama3_family.items():
+        put_in_cache(hub_cache, f"them/{label}-instruct", files_of(folder), commit=label[-1] * 40)
+    return hub_cache
+
+
+@pytest.fixture
+def fake_hub(hub_cache, monkeypatch) -> FakeHub:
+    """A hub that serves what a test gives it, into an empty cache."""
+    return FakeHub(monkeypatch, hub_cache)

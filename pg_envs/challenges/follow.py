@@ -19,8 +19,8 @@ class FollowEnv(ProgressEnv):
 
     ## Action Space
     The history's: ``ModelSpace`` (a ``ModelRef`` on the history's base) where humans are language models;
-    ``AnyModelSpace`` (any ``ModelRef``) where they are recorded; ``Box(-1, 1, (19,), float64)``, the value vector
-    itself, where the history is simulated.
+    ``AnyModelSpace`` (any ``ModelRef``) where they are recorded, or each a whole model of its own;
+    ``Box(-1, 1, (19,), float64)``, the value vector itself, where the history is simulated.
 
     ## Observation Space
     ``Dict(century: Discrete(N), votes: Box(-1, 1, (Q,), int8))``. ``env.unwrapped.survey[i]`` is the comparison
@@ -58,8 +58,8 @@ class FollowEnv(ProgressEnv):
 
     | argument | default | meaning |
     |---|---|---|
-    | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``live:histtiny``, ``simulated``, ``simulated-random``, ``recorded:DIR`` |
-    | ``questionnaire`` | ``"bundled"`` | or a folder with MoralEvals' three files |
+    | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``simulated``, ``simulated-random``, ``recorded:DIR``, and below |
+    | ``questionnaire`` | ``"bundled"`` | or a folder with MoralEvals' three files, or a dataset's name on the hub |
     | ``engine`` | ``"transformers"`` | what runs language models; ``"openai:URL"`` has a server do it |
     | ``mode`` | ``"logprob"`` | read probabilities, or sample replies (``"generate"``) |
     | ``scoring`` | ``"centred"`` | value vector of the reward; ``"upstream"`` is the published formula |
@@ -68,6 +68,9 @@ class FollowEnv(ProgressEnv):
     | ``centuries`` | ``None`` | first and last label, e.g. ``("C017", "C021")``; None is all nine |
     | ``initial_policy`` | ``None`` | another model to start from, as ``base``, ``base+adapter`` or ``base@revision+adapter`` |
     | ``render_mode`` | ``None`` | ``"ansi"`` or ``"rgb_array"`` |
+
+    Larger language models, see docs/hub.md: ``history="histllama3-8b"`` and ``"histllama3-70b"`` are ProgressGym's on the
+    Hugging Face hub, ``"hub:OWNER/NAME-{century}@REVISION"`` and ``"hub:/path/to/{century}"`` your own.
 
     ## References
     ProgressGym: Alignment with a Millennium of Moral Progress (arXiv 2406.20087).

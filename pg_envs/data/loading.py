@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, refusal
+from pg_envs.hub import Repository, explain
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -129,7 +130,8 @@ def _hub(name: str, revision: str) -> tuple[Any, str]:
     try:
         filesystem.ls(root)
     except (OSError, HfHubHTTPError) as error:
+        repository = Repository(name, revision, "dataset", ("*",))
         raise HistTextError(
-            f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}) the hub does not give it: {error}"
+            f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}): {explain(repository, error)}"
         ) from error
     return filesystem, root

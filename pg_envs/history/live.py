@@ -11,8 +11,9 @@ from pg_envs.history.base import CENTURIES, Survey, Values
 from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording_data import RecordedCentury
+from pg_envs.models.bases import check_bases, pinned
 from pg_envs.models.ref import ModelRef
-from pg_envs.models.space import ModelSpace
+from pg_envs.models.space import AnyModelSpace, ModelSpace
 from pg_envs.progress import report
 from pg_envs.values.measure import Mode
 from pg_envs.values.questionnaire import Item, Questionnaire
@@ -40,7 +41,7 @@ class LiveHistory(ModelHistory):
         mode: Mode = "logprob",
         recording: RecordedHistory | None = None,
     ) -> None:
-        """As ``ModelHistory``; all ``refs`` must be on one base.
+        """As ``ModelHistory``; policies are on the ``refs``' base if they have one in common, and any models if not.
 
         Args:
             name: For results.
@@ -54,9 +55,19 @@ class LiveHistory(ModelHistory):
         """
         super().__init__(name, refs, labels, survey, evaluation, engine, mode)
         self.recording = recording
-        self.policy_space = ModelSpace(self.refs)
+        self._one_base = len({(ref.base, ref.revision) for ref in self.refs}) == 1
+        self.policy_space = ModelSpace(self.refs) if self._one_base else AnyModelSpace(self.refs)
         self._human_values: dict[int, Values] = {}
         self._human_answers: dict[int, dict[Item, np.ndarray]] = {century: {} for century in range(len(self.refs))}
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """As ``ModelHistory``'s; nothing begins unless every century's base is here or on the hub.
+
+        Raises:
+            ModelRefError: If one is not to be had, with what to do.
+        """
+        check_bases(self.refs)
+        super().reset(rng)
 
     def human_values(self, century: int) -> Values:
         """The century's model's values; measured once."""
@@ -66,6 +77,7 @@ class LiveHistory(ModelHistory):
         if century not in self._human_values:
             report(f"measuring the humans of {self.labels[century]}", 0, 1)
             self._human_values[century] = self._measure(self.refs[century])
+            self._ask_while_loaded(century)
         return self._human_values[century]
 
     def _human_option_probabilities(self, century: int, items: Sequence[Item]) -> Mapping[Item, np.ndarray]:
@@ -77,7 +89,14 @@ class LiveHistory(ModelHistory):
         if new:
             report(f"asking the humans of {self.labels[century]}", 0, 1)
             by_item.update(self._ask(self.refs[century], new))
+            self._ask_while_loaded(century)
         return by_item
+
+    def _ask_while_loaded(self, century: int) -> None:
+        """Where every century is a model of its own: ask all that an episode needs, which costs less than loading it again."""
+        if not self._one_base:
+            self.human_values(century)
+            self._human_option_probabilities(century, self.survey.questionnaire.items)
 
     def _recorded(self, century: int) -> RecordedCentury | None:
         """The century's recorded answers, if there are any and they are these weights'."""
@@ -87,10 +106,14 @@ class LiveHistory(ModelHistory):
         return self.engine.generate(self.refs[century], prompts, seed=seed)
 
     def describe(self) -> dict[str, Any]:
-        """Names and hashes of the models."""
+        """Names and hashes of the models; hub ids with the commit that their revision stands for.
+
+        Raises:
+            ModelRefError: If neither the cache nor the hub knows a hub id.
+        """
         from pg_envs.models.checks import fingerprint
 
-        models = {label: {**ref.to_json(), "sha256": fingerprint(ref)} for label, ref in zip(self.labels, self.refs, strict=True)}
+        models = {label: {**pinned(ref).to_json(), "sha256": fingerprint(ref)} for label, ref in zip(self.labels, self.refs, strict=True)}
         told = {**super().describe(), "engine": self.engine_name, "mode": self.mode, "models": models}
         return told if self.recording is None else {**told, "recording": self.recording.describe()["recording"]}
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
+from pg_envs.history.families import family_refs, histllama3_refs
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.recorded import RecordedHistory, is_bundled_of
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
 from pg_envs.models.engine import check_engine_name
+from pg_envs.models.ref import ModelRef
 from pg_envs.values.measure import MODES, Mode
 from pg_envs.values.questionnaire import Questionnaire
 
@@ -15,11 +20,18 @@ HISTORIES: dict[str, str] = {
     "live:histtiny": "the same, every answer of the humans read from their models anew instead of from the bundled recording",
     "simulated": "value vectors only, the planted trajectory of histtiny",
     "simulated-random": "value vectors only, a new smooth trajectory at every reset",
+    "histllama3-8b": "ProgressGym's nine language models of 8 billion parameters, fetched from the hub one at a time, 16.1 GB each",
+    "histllama3-70b": "the same of 70 billion parameters",
+    "hub:PATTERN": "your own family on the hub or in folders, e.g. hub:OWNER/NAME-{century}@REVISION or hub:/path/to/{century}",
     "recorded:DIR": "the recorded answers of a history's humans, from pg-envs record; recorded:histtiny is bundled",
 }
-LIVE = {"histtiny": histtiny_refs}
+LIVE: dict[str, Callable[[], tuple[ModelRef, ...]]] = {
+    "histtiny": histtiny_refs,
+    "histllama3-8b": partial(histllama3_refs, "8B"),
+    "histllama3-70b": partial(histllama3_refs, "70B"),
+}
 """Families of language models that are run here, by name."""
-RECORDED, ASKED_ANEW = "recorded:", "live:"
+RECORDED, ASKED_ANEW, HUB = "recorded:", "live:", "hub:"
 
 
 def parse_centuries(centuries: tuple[str, str] | list[str] | None) -> tuple[int, int]:
@@ -49,7 +61,7 @@ def make_history(
     """The history called ``name``; cheap, nothing is loaded.
 
     Raises:
-        HistoryError: If there is no such history or no such range of centuries.
+        HistoryError: If there is no such history or no such range of centuries, or a pattern names no family.
         EngineError: If there is no such engine, or it cannot be made here.
         ValueError: If there is no such mode.
         RecordingError: If there is no such recording, or it is of something else than asked for.
@@ -68,6 +80,8 @@ def make_history(
     if name == "simulated-random":
         return SimulatedRandomHistory(survey, evaluation, first, last)
     labels = CENTURIES[first : last + 1]
+    if name.startswith(HUB):
+        return LiveHistory(name, family_refs(name.removeprefix(HUB))[first : last + 1], labels, survey, evaluation, engine, mode)
     if name in LIVE and is_bundled_of(name, survey, evaluation, engine, mode):
         recording = RecordedHistory(name, survey, evaluation, labels, engine, mode)
         return LiveHistory(name, LIVE[name]()[first : last + 1], labels, survey, evaluation, engine, mode, recording)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -17,34 +18,31 @@ ADAPTER_CONFIG = "adapter_config.json"
 def check_files(ref: ModelRef) -> None:
     """Check that the files behind ``ref`` exist, are whole, and belong together.
 
-    A base that is a hub id is left to the hub's own loading code; its adapter is checked.
+    A base that is a hub id is fetched if the cache lacks it, after all that can be checked without it.
 
     Raises:
         ModelRefError: Naming the ModelRef, the file and the reason.
     """
-    base = local_path(ref.base)
-    base_shapes: dict[str, tuple[int, ...]] = {}
-    if base is not None:
-        base_shapes = _base_shapes(ref, base)
-    if ref.adapter is None:
-        return
-    adapter = local_path(ref.adapter)
-    if adapter is None or not adapter.is_dir():
-        raise ModelRefError(f"{ref}: no adapter folder at {ref.adapter!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
-    config = read_json(ref, adapter / ADAPTER_CONFIG)
-    _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
-    shapes = _shapes(ref, adapter / ADAPTER_WEIGHTS)
-    if base_shapes:
-        _check_fit(ref, shapes, base_shapes)
+    adapter_shapes = {} if ref.adapter is None else _adapter_shapes(ref, ref.adapter)
+    folder = base_folder(ref)
+    try:
+        base_shapes = _base_shapes(ref, folder)
+    except ModelRefError as error:
+        raise ModelRefError(f"{error}{remedy(ref)}") from error
+    _check_fit(ref, adapter_shapes, base_shapes)
 
 
 def fingerprint(ref: ModelRef) -> str:
-    """16 hexadecimal digits that change with the weights: SHA-256 over the local safetensors files and the hub id."""
-    digest = hashlib.sha256()
+    """16 hexadecimal digits that change with the weights: SHA-256 over local safetensors files, or a hub id and its commit.
+
+    Raises:
+        ModelRefError: If neither the cache nor the hub knows a hub id's commit.
+    """
+    digest, revision = hashlib.sha256(), pinned(ref).revision
     for name in (ref.base, ref.adapter):
         path = local_path(name) if name else None
         if path is None:
-            digest.update(str((name, ref.revision)).encode())
+            digest.update(str((name, revision)).encode())
             continue
         for file in sorted(path.glob("*.safetensors")):
             digest.update(file.name.encode())
@@ -80,22 +78,24 @@ def _shapes(ref: ModelRef, path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelRefError(f"{ref}: {path} is damaged: {error}") from error
 
 
+def _adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
+    adapter = local_path(name)
+    if adapter is None or not adapter.is_dir():
+        raise ModelRefError(f"{ref}: no adapter folder at {name!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
+    config = read_json(ref, adapter / ADAPTER_CONFIG)
+    _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
+    return _shapes(ref, adapter / ADAPTER_WEIGHTS)
+
+
 def _base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
     if not base.is_dir():
         raise ModelRefError(f"{ref}: no model folder at {str(base)!r}; give a folder with config.json, or a hub id")
     read_json(ref, base / "config.json")
-    files = sorted(base.glob("*.safetensors"))
-    if not files:
-        raise ModelRefError(f"{ref}: no *.safetensors in {base}; other formats are not read")
-    index = base / "model.safetensors.index.json"
-    if index.exists():
-        weight_map = read_json(ref, index).get("weight_map")
-        wanted = set(weight_map.values()) if isinstance(weight_map, dict) else set()
-        missing = sorted(wanted - {file.name for file in files})
-        if missing:
-            raise ModelRefError(f"{ref}: {base} lacks {missing[0]}, which {index.name} lists")
+    lack = first_lack(base)
+    if lack is not None:
+        raise ModelRefError(f"{ref}: {base} has {lack}")
     shapes: dict[str, tuple[int, ...]] = {}
-    for file in files:
+    for file in sorted(base.glob("*.safetensors")):
         shapes.update(_shapes(ref, file))
     return shapes
 

@@ -1,4 +1,4 @@
-"""Loading bases and tokenizers: safetensors only, no remote code, nothing fetched that was not named."""
+"""Loading bases and tokenizers from their folders: safetensors only, no remote code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
+from pg_envs.models.bases import base_folder
+from pg_envs.models.ref import ModelRef, ModelRefError
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_clas
     """
     try:
         model: Any = auto_class.from_pretrained(
-            loadable_name(ref.base),
-            revision=ref.revision or "main",
+            base_folder(ref),
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
@@ -74,7 +74,7 @@ def load_tokenizer(ref: ModelRef) -> Any:
         ModelRefError: If it does not load, with the reason.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(loadable_name(ref.base), revision=ref.revision or "main", trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(base_folder(ref), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelRefError(f"{ref}: the tokenizer does not load: {error}") from error
     if tokenizer.chat_template is None:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pg_envs.models.bases import base_folder
 from pg_envs.models.checks import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_files, read_json
-from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name, local_path
+from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -133,7 +134,7 @@ def _layers_without_weights(ref: ModelRef) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(loadable_name(ref.base), revision=ref.revision or "main", trust_remote_code=False)
+        config = AutoConfig.from_pretrained(base_folder(ref), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelRefError(f"{ref}: the base's config does not load: {error}") from error
     with torch.device("meta"):

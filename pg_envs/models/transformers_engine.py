@@ -140,6 +140,7 @@ class TransformersEngine:
         if self._base != (ref.base, ref.revision):
             # Let go of the old base before the new one is loaded: both need not fit.
             self._base, self._model, self._peft, self._adapters, self._merged = None, None, None, {}, ("", None)
+            report(f"loading {ModelRef(ref.base, ref.revision)}", 0, 1)
             self._tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
             self._base = (ref.base, ref.revision)

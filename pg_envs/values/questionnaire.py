@@ -3,7 +3,7 @@
 One reader reads both the bundled items and the published ones (dataset
 ``PKU-Alignment/ProgressGym-MoralEvals``). The one column that MoralEvals does not have is optional:
 ``keyed_action`` in ``foundation.csv`` says which action upholds the theme; without it action1 does, as in
-the published file.
+the published file. The files' names differ between the repositories that publish them; see ``find_files``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
 from pg_envs.values.dimensions import DIMENSIONS, FOUNDATIONS, MORALITY, N_DIMENSIONS, THEME_INDEX, Group
 
 logger = logging.getLogger(__name__)
 
 FILES: dict[Group, str] = {"morality": "moralchoice.csv", "foundation": "foundation.csv", "worldview": "views.csv"}
+KEYWORDS: dict[Group, str] = {"morality": "moralchoice", "foundation": "foundation", "worldview": "view"}
+"""What the names of a group's file have in common, wherever it was published."""
 RULE_LABELS = ("death", "pain", "disable", "freedom", "pleasure", "deceive", "cheat", "break_promise", "break_law", "duty")
 LABEL_VALUES = ("Yes", "No", "No Agreement")
 WORLDVIEW_THEMES = ("Ontology", "Epistemology", "Axiology", "Anthropology", "Societal vision")
@@ -114,20 +117,66 @@ def load_questionnaire(source: str | Path = "bundled") -> Questionnaire:
     """Read a questionnaire.
 
     Args:
-        source: ``"bundled"`` for the items written for this project, or a folder with MoralEvals'
-            ``moralchoice.csv``, ``foundation.csv`` and ``views.csv``.
+        source: ``"bundled"`` for the items written for this project, a folder with MoralEvals'
+            ``moralchoice.csv``, ``foundation.csv`` and ``views.csv``, or the name of a dataset repository on the hub, such
+            as ``PKU-Alignment/ProgressGym-MoralEvals`` or ``OWNER/NAME@REVISION``, fetched if the cache lacks it.
 
     Raises:
-        QuestionnaireError: If a file is missing or unreadable, a column is missing, or a theme or label is
+        QuestionnaireError: If a repository cannot be had, a file is missing or unreadable, a column is missing, or a theme or label is
             unknown; the message names file, row and column. Rows are counted as a spreadsheet does: the
             header is row 1.
     """
     if str(source) == "bundled":
         return _bundled()
     folder = Path(source).expanduser()
-    if not folder.is_dir():
-        raise QuestionnaireError(f"no questionnaire at {str(folder)!r}: expected 'bundled' or a folder with {', '.join(FILES.values())}")
-    return _read_folder(folder, name=folder.name)
+    if folder.is_dir():
+        return _read_folder(folder, name=folder.name)
+    if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
+        raise QuestionnaireError(
+            f"no questionnaire at {str(folder)!r}: expected 'bundled', a folder with {', '.join(FILES.values())}, or the name of a "
+            "dataset repository, such as 'PKU-Alignment/ProgressGym-MoralEvals'"
+        )
+    return _from_hub(str(source))
+
+
+def _from_hub(source: str) -> Questionnaire:
+    name, at, revision = source.partition("@")
+    if at and not revision:
+        raise QuestionnaireError(f"{source!r} names no questionnaire: expected OWNER/NAME or OWNER/NAME@REVISION")
+    try:
+        repository = Repository(name, revision or MAIN, "dataset", ("*.csv",), first_lack=_first_lack)
+        return _read_folder(fetch(repository), name=f"{name}@{commit_of(repository)}")
+    except HubError as error:
+        raise QuestionnaireError(str(error)) from error
+
+
+def find_files(folder: Path) -> dict[Group, Path]:
+    """The file of each group: by the name it has in ``FILES``, else the one that has its keyword in its path.
+
+    Raises:
+        QuestionnaireError: If a group has no file, or several.
+    """
+    published = sorted(folder.rglob("*.csv"))
+    found: dict[Group, Path] = {}
+    for group, filename in FILES.items():
+        named = [folder / filename] if folder / filename in published else []
+        candidates = named or [path for path in published if KEYWORDS[group] in path.relative_to(folder).as_posix().lower()]
+        if len(candidates) != 1:
+            names = ", ".join(path.relative_to(folder).as_posix() for path in candidates or published) or "none"
+            raise QuestionnaireError(
+                f"{folder / filename}: cannot be read: expected it, or one CSV file with {KEYWORDS[group]!r} in its name; found {names}"
+            )
+        found[group] = candidates[0]
+    return found
+
+
+def _first_lack(folder: Path) -> str | None:
+    """What a folder of a repository lacks, in words; see ``Repository``."""
+    try:
+        find_files(folder)
+    except QuestionnaireError as error:
+        return f"not all files: {error}"
+    return None
 
 
 @lru_cache(maxsize=1)
@@ -139,8 +188,8 @@ def _bundled() -> Questionnaire:
 def _read_folder(folder: Path, name: str) -> Questionnaire:
     notes: Counter[str] = Counter()
     items = []
-    for group, filename in FILES.items():
-        items += list(_keep_apart(_read_file(folder / filename, group, notes), filename, notes))
+    for group, path in find_files(folder).items():
+        items += list(_keep_apart(_read_file(path, group, notes), path.name, notes))
     for what, count in notes.items():
         logger.warning("questionnaire %s: %s: %d", name, what, count)
     return Questionnaire(name, tuple(items), tuple(notes.items()))

@@ -72,6 +72,18 @@ def test_the_hub_by_name(text, hub):
         load_histtext("PKU-Alignment/ProgressGym-HistText", revision="v9")
 
 
+def test_a_repository_that_cannot_be_had_says_what_to_do(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    def refuse(*_):
+        raise OfflineModeIsEnabled("offline")
+
+    monkeypatch.setattr(huggingface_hub.HfFileSystem, "ls", refuse)
+    with pytest.raises(HistTextError, match=r"HF_HUB_OFFLINE is set.*hf download them/text --type dataset --revision v1"):
+        load_histtext("them/text", revision="v1")
+
+
 @pytest.mark.parametrize("source", ["nowhere", "./no/where", "/no/where", "~/no", "a/b/c"])
 def test_what_is_neither_a_folder_nor_a_name(source):
     with pytest.raises(HistTextError, match="no folder"):

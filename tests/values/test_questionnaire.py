@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hub_support import CACHED_COMMIT, HUB_COMMIT, put_in_cache, refusal
+from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled
 
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS
 from pg_envs.values.questionnaire import FILES, QuestionnaireError, items_per_dimension, load_questionnaire
@@ -133,6 +135,67 @@ def test_unreadable_files(copy, tmp_path):
         load_questionnaire(copy)
     with pytest.raises(QuestionnaireError, match="no questionnaire at"):
         load_questionnaire(tmp_path / "nowhere")
+
+
+HUB_NAMES = (
+    {"moralchoice": "moralchoice.csv", "foundation": "valuesfoundations.csv", "views": "worldview.csv"},
+    {"moralchoice": "data/MoralChoice.csv", "foundation": "data/values_foundations.csv", "views": "data/worldview.csv"},
+    {"moralchoice": "moralchoice/final.csv", "foundation": "foundation/final.csv", "views": "views/final.csv"},
+)
+
+
+def hub_files(names):
+    return {published: Path(ASSETS, f"{ours}.csv") for ours, published in names.items()}
+
+
+@pytest.mark.parametrize("names", HUB_NAMES)
+def test_reads_a_dataset_of_the_hub_from_the_cache(names, bundled, hub_cache):
+    put_in_cache(hub_cache, "them/MoralEvals", hub_files(names), kind="dataset")
+    items = load_questionnaire("them/MoralEvals")
+    assert items.items == bundled.items
+    assert items.name == f"them/MoralEvals@{CACHED_COMMIT}"
+
+
+def test_a_dataset_that_is_not_in_the_cache_is_fetched(bundled, fake_hub, caplog):
+    fake_hub.served["them/MoralEvals"] = {**hub_files(HUB_NAMES[0]), "README.md": Path(ASSETS, "views.csv")}
+    items = load_questionnaire("them/MoralEvals@v1")
+    assert items.content_hash == bundled.content_hash
+    assert items.name == f"them/MoralEvals@{HUB_COMMIT}"
+    assert len(fake_hub.fetched) == 3
+    assert "downloading them/MoralEvals (" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("refused", "says"),
+    [
+        (OfflineModeIsEnabled("offline"), r"HF_HUB_OFFLINE is set.*hf download them/MoralEvals --type dataset"),
+        (refusal(GatedRepoError, 403), r"accept its licence on https://huggingface\.co/datasets/them/MoralEvals"),
+    ],
+)
+def test_a_dataset_that_cannot_be_had(fake_hub, refused, says):
+    fake_hub.refusal = refused
+    with pytest.raises(QuestionnaireError, match=says):
+        load_questionnaire("them/MoralEvals")
+
+
+def test_files_that_cannot_be_told_apart_are_named(copy):
+    (copy / "views.csv").rename(copy / "worldview.csv")
+    assert len(load_questionnaire(copy)) > 0
+    shutil.copy(copy / "worldview.csv", copy / "views-raw.csv")
+    with pytest.raises(QuestionnaireError, match=r"'view' in its name; found views-raw\.csv, worldview\.csv"):
+        load_questionnaire(copy)
+
+
+@pytest.mark.parametrize("source", ["a/b/c", "./nowhere", "nowhere", "~/nowhere"])
+def test_what_is_neither_a_folder_nor_a_name(source):
+    with pytest.raises(QuestionnaireError, match="no questionnaire at"):
+        load_questionnaire(source)
+
+
+@pytest.mark.parametrize("source", ["them/@v1", "them/MoralEvals@", "white space/x"])
+def test_what_names_no_dataset(source):
+    with pytest.raises(QuestionnaireError, match="expected OWNER/NAME"):
+        load_questionnaire(source)
 
 
 def test_columns_are_moral_evals(moral_evals):

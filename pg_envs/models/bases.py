@@ -1,0 +1,112 @@
+"""Where a base's files lie: in a folder, or in the hub's cache, fetched there if need be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
+from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+
+INDEX = "model.safetensors.index.json"
+# Weights, what reads text, and how the layers are laid out; no other weights' formats, no code, nothing from subfolders.
+WANTED = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "*.model",
+    "vocab.*",
+    "merges.txt",
+)
+UNWANTED = ("*/*", "*.py")
+# One of these is what a tokenizer is made from.
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
+
+
+def base_folder(ref: ModelRef) -> Path:
+    """The folder of the base's files; a hub id's is fetched if the cache lacks it.
+
+    Raises:
+        ModelRefError: If a hub id's files cannot be had; a local folder is not looked into.
+    """
+    local = local_path(ref.base)
+    if local is not None:
+        return local
+    try:
+        return fetch(_repository(ref))
+    except HubError as error:
+        raise ModelRefError(str(error)) from error
+
+
+def pinned(ref: ModelRef) -> ModelRef:
+    """The same model with a hub id's revision as a commit, which never comes to mean other weights; no file is fetched.
+
+    Raises:
+        ModelRefError: If neither the cache nor the hub knows the hub id.
+    """
+    if local_path(ref.base) is not None:
+        return ref
+    try:
+        return replace(ref, revision=commit_of(_repository(ref)))
+    except HubError as error:
+        raise ModelRefError(str(error)) from error
+
+
+def check_bases(refs: Iterable[ModelRef]) -> None:
+    """Check that every base is whole here, or that the hub would give it; reads no weights and fetches no file.
+
+    Raises:
+        ModelRefError: At the first that is not to be had, with what to do.
+    """
+    for ref in sorted({ModelRef(ref.base, ref.revision) for ref in refs}, key=str):
+        folder = local_path(ref.base)
+        if folder is None:
+            pinned(ref)
+        elif not folder.is_dir():
+            raise ModelRefError(f"{ref}: no model folder at {str(folder)!r}; give a folder with config.json, or a hub id")
+        elif (lack := first_lack(folder)) is not None:
+            raise ModelRefError(f"{ref}: {folder} has {lack}")
+
+
+def remedy(ref: ModelRef) -> str:
+    """What to do about damaged files of the base, to be put after an error; nothing is known to help a local folder."""
+    if local_path(ref.base) is not None:
+        return ""
+    return f"; fetch it again with '{_repository(pinned(ref)).download_command} --force-download'"
+
+
+def first_lack(folder: Path) -> str | None:
+    """What a model folder lacks ("no ..."), or None if every file is there; a file's inside is not looked at."""
+    weights = {file.name for file in folder.glob("*.safetensors")}
+    if not (folder / "config.json").is_file():
+        return "no config.json"
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
+        return f"no tokenizer ({', '.join(TOKENIZERS)})"
+    if (folder / INDEX).is_file():
+        return _first_lacking_shard(folder, weights)
+    if not weights:
+        return "no *.safetensors; other formats are not read"
+    if any(re.search(r"-\d{5}-of-\d{5}\.", name) for name in weights):
+        return f"no {INDEX}, though its weights are in several files"
+    return None
+
+
+def _first_lacking_shard(folder: Path, weights: set[str]) -> str | None:
+    try:
+        listed = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"no readable {INDEX}"
+    missing = sorted(listed - weights)
+    return f"no {missing[0]}, which {INDEX} lists ({len(missing)} of {len(listed)} files are missing)" if missing else None
+
+
+def _repository(ref: ModelRef) -> Repository:
+    return Repository(ref.base, ref.revision or MAIN, "model", WANTED, UNWANTED, first_lack)
