@@ -109,6 +109,11 @@ def counted(asked: Sequence[str], pairs: Sequence[tuple[str, str]], score: Calla
     return np.array([score(count(prompt, a)) - score(count(prompt, b)) for prompt, (a, b) in zip(asked, pairs, strict=True)])
 
 
+def spread(differences: np.ndarray) -> float:
+    """Standard deviation of score differences taken with both signs."""
+    return float(np.sqrt(np.mean(differences**2)))
+
+
 def share_right(differences: np.ndarray, truth: np.ndarray) -> float:
     """Share of pairs ordered rightly, of those of which the truth says which is better."""
     told = truth != 0
@@ -136,9 +141,12 @@ def run(seed: int, work: Path) -> dict[str, Any]:
         on_votes, on_new = score_differences(many, votes), score_differences(many, first_chosen)
         weights = fit_weights(on_votes)
         used = per_unit(weights, on_votes)
+        # Both rewards in their own standard deviations: on-policy training weighs them against the price of divergence.
+        used = used / spread(on_votes @ used)
+        single_unit = spread(score_differences(single, votes))
         policies = {
             "start": base,
-            "single": rloo(base, task, lambda p, y: [row[0] for row in single(p, y)], work / "by-single", seed, SETTINGS),
+            "single": rloo(base, task, lambda p, y: [row[0] / single_unit for row in single(p, y)], work / "by-single", seed, SETTINGS),
             "MORLAIF": rloo(base, task, scalarised(many, used, "linear"), work / "by-many", seed, SETTINGS),
         }
         single_differences = score_differences(single, first_chosen)[:, 0]
@@ -201,7 +209,8 @@ def write_report(docs: Path, command: str) -> None:
         "# Many preference models against one",
         "",
         f"`{command}`: the task of `benchmarks/naming.py`, {len(runs)} seeds, mean and 95% interval (Student's t).",
-        f"A scripted judge gives feedback by four principles; it is noisy and likes the letter A by {LIKING_FOR_A} nats.",
+        "Both rewards are trained on in their own standard deviations. A scripted judge gives feedback by four principles; it is noisy and",
+        f"likes the letter A by {LIKING_FOR_A} nats.",
         "",
         "**Win rate of training on MORLAIF's linear reward over training on a single preference model, by the true preference "
         f"(a tie is half): {over_seeds('win_rate')}**",

@@ -321,8 +321,8 @@ def test_simulated_humans_have_no_words_and_nothing_is_counted():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"history": "neolithic"}, "'neolithic'; choose from histtiny, simulated, simulated-random"),
-        ({"questionnaire": "/no/such/folder"}, "'/no/such/folder': expected 'bundled' or a folder"),
+        ({"history": "neolithic"}, "'neolithic'; choose from histtiny, live:histtiny, simulated"),
+        ({"questionnaire": "/no/such/folder"}, "'/no/such/folder': expected 'bundled', a folder"),
         ({"engine": "abacus"}, "'abacus'; choose from .*transformers"),
         ({"mode": "telepathy"}, "'telepathy'; choose from .*logprob"),
         ({"scoring": "golf"}, "scoring='golf': choose from 'centred', 'upstream'"),

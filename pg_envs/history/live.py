@@ -61,12 +61,13 @@ class LiveHistory(ModelHistory):
         self._human_answers: dict[int, dict[Item, np.ndarray]] = {century: {} for century in range(len(self.refs))}
 
     def reset(self, rng: np.random.Generator) -> None:
-        """As ``ModelHistory``'s; nothing begins unless every century's base is here or on the hub.
+        """As ``ModelHistory``'s; where models are run here, nothing begins unless every century's base is here or on the hub.
 
         Raises:
             ModelRefError: If one is not to be had, with what to do.
         """
-        check_bases(self.refs)
+        if self.engine_name == "transformers":
+            check_bases(self.refs)
         super().reset(rng)
 
     def human_values(self, century: int) -> Values:

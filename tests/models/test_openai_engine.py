@@ -227,7 +227,15 @@ def test_replies_are_the_models_and_follow_the_seed(refs, models, tokenizer):
     assert sampled[0][0] != sampled[0][2]
 
 
-def test_an_interrupt_is_prompt_and_loses_no_answer(refs, models, tokenizer, questions):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, which it does not in a process that was begun in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_is_prompt_and_loses_no_answer(interruptible, refs, models, tokenizer, questions):
     stalling = threading.Event()
     stalling.set()
     answered_before = 3
