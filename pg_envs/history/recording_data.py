@@ -118,14 +118,15 @@ class RecordedCentury:
         if found != expected:
             raise self._damaged(kind, f"expected SHA-256 {expected}, found {found}")
         try:
-            with pq.ParquetFile(pa.BufferReader(data)) as file:
+            # Without threads: the files are small, and a process with pyarrow's pools once aborted on leaving.
+            with pq.ParquetFile(pa.BufferReader(data), pre_buffer=False) as file:
                 n_rows, schema = file.metadata.num_rows, file.schema_arrow
                 # Before any row is unpacked: a small file may hold very many.
                 if not fewest_rows <= n_rows <= most_rows:
                     raise self._damaged(kind, f"expected {fewest_rows} to {most_rows} rows, found {n_rows}")
                 if not schema.equals(_schema(kind)):
                     raise self._damaged(kind, f"expected the columns {_one_line(_schema(kind))}, found {_one_line(schema)}")
-                return file.read().to_pydict()
+                return file.read(use_threads=False).to_pydict()
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(kind, f"no readable Parquet: {error}") from error
 
