@@ -15,6 +15,7 @@ from pg_envs.history.base import Survey, Values
 from pg_envs.history.registry import make_history
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace
+from pg_envs.questions import Questions
 from pg_envs.values.dimensions import N_DIMENSIONS
 from pg_envs.values.measure import Mode
 from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
@@ -22,10 +23,6 @@ from pg_envs.values.scoring import SCORINGS, Scoring, cosine, cosine_parts
 from pg_envs.values.survey import VOTE_RULES, Comparison, VoteRule, cast_votes
 
 Observation = dict[str, Any]
-
-
-class QueryBudgetExceeded(RuntimeError):
-    """A question beyond ``query_budget``; nothing was asked, and the environment goes on."""
 
 
 class InvalidPolicy(ValueError):
@@ -65,11 +62,10 @@ class ProgressEnv(gym.Env[Observation, Any]):
         _one_of("scoring", scoring, SCORINGS)
         _one_of("votes", votes, VOTE_RULES)
         _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        if query_budget is not None and (not isinstance(query_budget, int) or isinstance(query_budget, bool) or query_budget < 0):
-            raise ValueError(f"query_budget={query_budget!r}: expected a whole number of questions per century, or None for no limit")
+        self._questions = Questions(query_budget)
         self.survey_data, self.evaluation, self.questionnaire_hash = _halves(str(questionnaire))
         self.history = make_history(history, self.survey_data, self.evaluation, centuries, engine, mode)
-        self.scoring, self.vote_rule, self.query_budget, self.render_mode = scoring, votes, query_budget, render_mode
+        self.scoring, self.vote_rule, self.render_mode = scoring, votes, render_mode
         self.survey: tuple[Comparison, ...] = self.survey_data.comparisons
         self.observation_space = spaces.Dict(
             {
@@ -87,10 +83,6 @@ class ProgressEnv(gym.Env[Observation, Any]):
             )
         self._century = 0
         self._running = False
-        self._n_queries = 0
-        self._total_queries = 0
-        self._question_seed = 0
-        self._question_rng: np.random.Generator | None = None
         self._no_votes = np.zeros(len(self.survey), np.int8)
         self.trace: list[dict[str, Any]] = []
         """The infos of this episode's steps, for rendering and results."""
@@ -149,21 +141,26 @@ class ProgressEnv(gym.Env[Observation, Any]):
         return self._century
 
     @property
+    def query_budget(self) -> int | None:
+        """Questions allowed in a century beyond the survey, or None."""
+        return self._questions.budget
+
+    @property
     def n_queries(self) -> int:
         """Questions asked in the century in view."""
-        return self._n_queries
+        return self._questions.n_in_century
 
     @property
     def n_queries_total(self) -> int:
         """Questions asked in this episode."""
-        return self._total_queries
+        return self._questions.n_in_episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode with the humans of the second century in view."""
         super().reset(seed=seed)
         self.history.reset(self.np_random)
-        self._century, self._running, self._n_queries, self._total_queries, self.trace = 1, True, 0, 0, []
-        self._question_seed, self._question_rng = int(self.np_random.integers(2**32)), None
+        self._century, self._running, self.trace = 1, True, []
+        self._questions.begin(int(self.np_random.integers(2**32)))
         self._begin()
         return self._observe(), {"century_label": self.history.labels[1], "n_queries": 0}
 
@@ -186,7 +183,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         self.trace.append({**info, "reward": reward})
         terminated = len(self.trace) == self.n_steps
         self._running = not terminated
-        self._n_queries, self._question_rng = 0, None
+        self._questions.next_century()
         if terminated:
             return {"century": self._century, "votes": self._no_votes.copy()}, reward, True, False, info
         self._century += 1
@@ -224,7 +221,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         self._check_budget(len(comparisons))
         preferences = self.history.preferences(self._voters, comparisons)
         self.count_queries(len(comparisons))
-        return cast_votes(preferences, self.vote_rule, self._rng_of_questions())
+        return cast_votes(preferences, self.vote_rule, self._questions.rng(self._century))
 
     def respond(self, prompts: Sequence[str]) -> list[str]:
         """Let this century's humans (in Coevolve: the human proxy) reply to open questions.
@@ -235,29 +232,18 @@ class ProgressEnv(gym.Env[Observation, Any]):
             TypeError: If the history is simulated: its humans have no words.
         """
         self._check_budget(len(prompts))
-        replies = self.history.respond(self._voters, prompts, self._rng_of_questions())
+        replies = self.history.respond(self._voters, prompts, self._questions.rng(self._century))
         self.count_queries(len(prompts))
         return replies
 
     def count_queries(self, n: int) -> None:
         """Count ``n`` questions as asked in this century, without asking: for whoever replays an interrupted run."""
-        self._n_queries += n
-        self._total_queries += n
-
-    def _rng_of_questions(self) -> np.random.Generator:
-        """Draws of this century's answers: apart from ``np_random``, so that nobody's questions change later centuries' votes."""
-        if self._question_rng is None:
-            self._question_rng = np.random.default_rng([self._question_seed, self._century])
-        return self._question_rng
+        self._questions.count(n)
 
     def _check_budget(self, n: int) -> None:
         if not self._running:
             raise gym.error.ResetNeeded("a question before reset(), or after the episode's end: call reset() first")
-        if self.query_budget is not None and self._n_queries + n > self.query_budget:
-            raise QueryBudgetExceeded(
-                f"{n} more questions after {self._n_queries} in {self.history.labels[self._century]} exceed "
-                f"query_budget={self.query_budget}; ask fewer, or pass a larger query_budget to gym.make"
-            )
+        self._questions.check(n, self.history.labels[self._century])
 
     # ------------------------------------------------------------------ inside
 
@@ -290,8 +276,8 @@ class ProgressEnv(gym.Env[Observation, Any]):
             "policy_vector_upstream": measured.upstream.copy(),
             "target_vector_upstream": target.upstream.copy(),
             "score_upstream": cosine(measured.upstream, target.upstream),
-            "n_queries": self._n_queries,
-            "n_queries_total": self._total_queries,
+            "n_queries": self.n_queries,
+            "n_queries_total": self.n_queries_total,
             **more,
         }
 

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from pg_envs.env import QueryBudgetExceeded
+from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.values.survey import Comparison
 from wrappers.shared import progress_env
 

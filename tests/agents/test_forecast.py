@@ -9,7 +9,7 @@ import pytest
 from agents.forecast import VoteMemory, extrapolate, usable_order
 from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig, SimulatedLifelong, reading_matrix
 from agents.votes import MOST_REPETITIONS, collect, mean_vote, repeat_by_size, share_out
-from pg_envs.env import QueryBudgetExceeded
+from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.runner import run_episode
 
 

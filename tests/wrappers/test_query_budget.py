@@ -7,7 +7,7 @@ import pytest
 from agents.base import Agent
 from agents.votes import collect
 from pg_envs.agent_view import AgentView
-from pg_envs.env import QueryBudgetExceeded
+from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.runner import run_episode
 from wrappers import NoisyHumans, QueryBudget
 
