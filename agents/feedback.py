@@ -29,17 +29,20 @@ def judged_by(
 ) -> np.ndarray:
     """(B,) log-odds of the first of two answers to each prompt, from a model's log-probabilities of A and B in both orders.
 
-    With d the difference of the two letters' log-probabilities, this is (d(first, second) - d(second, first)) / 2: a bonus for the
-    letter A falls out.
+    With d as ``judged_in_one_order`` gives it, this is (d(first, second) - d(second, first)) / 2: a bonus for the letter A falls out.
     """
-    questions = [
-        f"{prompt}\nA: {pair[a]}\nB: {pair[1 - a]}\n{principle.question} Answer A or B."
-        for a in (0, 1)
-        for prompt, pair in zip(prompts, pairs, strict=True)
-    ]
+    swapped = [(second, first) for first, second in pairs]
+    both = [judged_in_one_order(engine, model, principle, prompts, order) for order in (pairs, swapped)]
+    return (both[0] - both[1]) / 2
+
+
+def judged_in_one_order(
+    engine: Engine, model: ModelRef, principle: Principle, prompts: Sequence[str], pairs: Sequence[tuple[str, str]]
+) -> np.ndarray:
+    """(B,) log P(A) - log P(B), the first of two answers being called A: what published code takes for feedback."""
+    questions = [f"{prompt}\nA: {a}\nB: {b}\n{principle.question} Answer A or B." for prompt, (a, b) in zip(prompts, pairs, strict=True)]
     scored = engine.choice_logprobs(model, questions, [LETTERS] * len(questions))
-    differences = np.array([answer.total[0] - answer.total[1] for answer in scored]).reshape(2, len(prompts))
-    return (differences[0] - differences[1]) / 2
+    return np.array([answer.total[0] - answer.total[1] for answer in scored])
 
 
 def engine_feedback(engine: Engine, model: ModelRef) -> Feedback:

@@ -16,7 +16,7 @@ import numpy as np
 from agents.base import AgentConfig
 from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedback, labelled_feedback
 from agents.on_policy import Reward, rloo
-from agents.principles import Principle, load_principles
+from agents.principles import load_principles
 from agents.reward_models import RewardModelConfig, Scores, reward_models
 from agents.scalarisers import SCALARISERS
 from agents.training import TrainingAgent
@@ -49,9 +49,8 @@ class MORLAIFConfig(RewardModelConfig):
     """Rows an implicit preference model learns from for every comparison: the feedback's probability is shared out over them."""
     scalariser: str = "linear"
     """How scores become one reward, see ``agents.scalarisers``."""
-    principle_weights: PrincipleWeights = "even"
-    """Of the linear scalariser: ``fitted`` to votes, or ``even``. Fit them where a principle may count against an answer; feedback by
-    labels is humans' own votes, of which none does."""
+    principle_weights: PrincipleWeights = "fitted"
+    """Of the linear scalariser: ``fitted`` to votes, or ``even``."""
     n_weighed: int = 128
     """Votes on which weights are fitted."""
 
@@ -82,7 +81,11 @@ class MORLAIF(TrainingAgent):
         config: Any = self.config
         principles = load_principles(config.principles)
         rng = np.random.default_rng(seed)
-        datasets = {principle.name: self._dataset(principle, rng, number, len(principles)) for number, principle in enumerate(principles)}
+        feedback = self._feedback()
+        datasets = {}
+        for number, principle in enumerate(principles):
+            report(f"feedback by {principle.name}", number, len(principles))
+            datasets[principle.name] = self._dataset(feedback(principle, self.env.survey), rng)
         learnt = {name: rows for name, rows in datasets.items() if len(rows)}
         if not learnt:
             raise TrainingError("no valid feedback on any principle")
@@ -90,11 +93,9 @@ class MORLAIF(TrainingAgent):
             reward = self._reward(list(learnt), scores, preferences.select(range(min(config.n_weighed, len(preferences)))))
             return rloo(start, preferences.select_columns(["prompt"]), reward, out, seed, config)
 
-    def _dataset(self, principle: Principle, rng: np.random.Generator, number: int, n_principles: int) -> Dataset:
-        """What the principle's preference model learns from."""
+    def _dataset(self, log_odds: np.ndarray, rng: np.random.Generator) -> Dataset:
+        """What a principle's preference model learns from its (Q,) feedback on the survey."""
         config: Any = self.config
-        report(f"feedback by {principle.name}", number, n_principles)
-        log_odds = self._feedback()(principle, self.env.survey)
         chosen = most_decided_and_others(log_odds, config.comparisons_per_principle, rng)
         comparisons = [self.env.survey[index] for index in chosen]
         return ROWS[config.reward_model](comparisons, log_odds[chosen], rng, config)
@@ -164,8 +165,8 @@ def fit_weights(differences: np.ndarray) -> np.ndarray:
     """
     from sklearn.linear_model import LogisticRegression
 
-    spread = _spread(differences)
-    standardised = np.divide(differences, spread, out=np.zeros_like(differences), where=spread > 0)
+    sizes = spread(differences)
+    standardised = np.divide(differences, sizes, out=np.zeros_like(differences), where=sizes > 0)
     both = np.concatenate([standardised, -standardised])
     labels = np.repeat([1, 0], len(differences))
     return LogisticRegression(fit_intercept=False).fit(both, labels).coef_[0]
@@ -173,14 +174,14 @@ def fit_weights(differences: np.ndarray) -> np.ndarray:
 
 def per_unit(weights: np.ndarray, differences: np.ndarray) -> np.ndarray:
     """(K,) weights for scores as they come instead of standardised ones; mean size 1, so that the price of divergence keeps its meaning."""
-    spread = _spread(differences)
-    raw = np.divide(weights, spread, out=np.zeros_like(weights), where=spread > 0)
+    sizes = spread(differences)
+    raw = np.divide(weights, sizes, out=np.zeros_like(weights), where=sizes > 0)
     size = np.abs(raw).mean()
     return raw / size if size > 0 else raw
 
 
-def _spread(differences: np.ndarray) -> np.ndarray:
-    """(K,) standard deviations of differences taken with both signs, whose mean is 0."""
+def spread(differences: np.ndarray) -> np.ndarray:
+    """(K,) standard deviations of (n, K) differences taken with both signs, whose mean is 0; a scalar of (n,)."""
     return np.sqrt(np.mean(differences**2, axis=0))
 
 

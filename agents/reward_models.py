@@ -106,6 +106,12 @@ def reward_model(start: ModelRef, preferences: Dataset, folder: Path, seed: int,
         yield lambda prompts, replies: [row[0] for row in scores(prompts, replies)]
 
 
+def ordered_rightly(differences: np.ndarray, truth: np.ndarray | float = 1.0) -> float:
+    """Share of pairs that (n,) score differences order as the truth's sign says; a tie counts as half, pairs on which truth is 0 not."""
+    told = np.broadcast_to(truth != 0, differences.shape)
+    return float(np.mean((np.sign(differences) * np.sign(truth) + 1)[told] / 2))
+
+
 Reply = TypeVar("Reply", bound=Hashable)
 Judgement = TypeVar("Judgement")
 

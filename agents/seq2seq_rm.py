@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from agents.base import AgentConfig
-from agents.reward_models import RewardTrainingConfig, passing_folder, remembering
+from agents.reward_models import RewardTrainingConfig, ordered_rightly, passing_folder, remembering
 from agents.token_level import TokenReward, train_on_token_rewards
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
@@ -128,9 +130,8 @@ def accuracy(reward: TokenReward, policy: ModelRef, pairs: Dataset) -> float:
     tokenizer = load_tokenizer(policy)
     prompts = [pair["prompt"][-1]["content"] for pair in pairs]
 
-    def totals(side: str) -> list[float]:
+    def totals(side: str) -> np.ndarray:
         texts = [pair[side][0]["content"] + tokenizer.eos_token for pair in pairs]
-        return [sum(row) for row in reward(prompts, tokenizer(texts, add_special_tokens=False).input_ids)]
+        return np.array([sum(row) for row in reward(prompts, tokenizer(texts, add_special_tokens=False).input_ids)])
 
-    chosen, rejected = totals("chosen"), totals("rejected")
-    return sum((c > r) + 0.5 * (c == r) for c, r in zip(chosen, rejected, strict=True)) / len(pairs)
+    return ordered_rightly(totals("chosen") - totals("rejected"))

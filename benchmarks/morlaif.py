@@ -8,11 +8,7 @@ on either reward. Every seed has a base, pairs and prompts of its own. Finished 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,19 +18,18 @@ from datasets import Dataset
 from intervals import interval
 from matplotlib.figure import Figure
 from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, count, draw_answer, draw_prompt, prompts, turn
+from seeds import over_seeds
 
-from agents.feedback import judged_by
-from agents.morlaif import fit_weights, per_unit, scalarised, score_differences
+from agents.feedback import judged_by, judged_in_one_order
+from agents.morlaif import fit_weights, per_unit, scalarised, score_differences, spread
 from agents.on_policy import rloo
 from agents.principles import Principle
-from agents.reward_models import RewardModelConfig, Scores, reward_models
+from agents.reward_models import RewardModelConfig, Scores, ordered_rightly, reward_models
 from agents.scalarisers import SCALARISERS
-from pg_envs.display import quieten_libraries
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.ref import ModelRef
 from pg_envs.results import write_json
 
-FOLDER = Path("runs/morlaif")
 PLANTED: dict[str, tuple[Principle, Callable[[Counts], float], float]] = {
     "relevance": (Principle("relevance", "Which names more of what was asked?"), lambda c: c.named, 1.0),
     "factuality": (Principle("factuality", "Which names less that is wrong?"), lambda c: -c.wrong, 0.6),
@@ -109,17 +104,6 @@ def counted(asked: Sequence[str], pairs: Sequence[tuple[str, str]], score: Calla
     return np.array([score(count(prompt, a)) - score(count(prompt, b)) for prompt, (a, b) in zip(asked, pairs, strict=True)])
 
 
-def spread(differences: np.ndarray) -> float:
-    """Standard deviation of score differences taken with both signs."""
-    return float(np.sqrt(np.mean(differences**2)))
-
-
-def share_right(differences: np.ndarray, truth: np.ndarray) -> float:
-    """Share of pairs ordered rightly, of those of which the truth says which is better."""
-    told = truth != 0
-    return float(np.mean(np.sign(differences[told]) == np.sign(truth[told])))
-
-
 def run(seed: int, work: Path) -> dict[str, Any]:
     """One seed."""
     rng = np.random.default_rng([seed, 3])
@@ -143,7 +127,7 @@ def run(seed: int, work: Path) -> dict[str, Any]:
         used = per_unit(weights, on_votes)
         # Both rewards in their own standard deviations: on-policy training weighs them against the price of divergence.
         used = used / spread(on_votes @ used)
-        single_unit = spread(score_differences(single, votes))
+        single_unit = spread(score_differences(single, votes)[:, 0])
         policies = {
             "start": base,
             "single": rloo(base, task, lambda p, y: [row[0] / single_unit for row in single(p, y)], work / "by-single", seed, SETTINGS),
@@ -159,19 +143,19 @@ def run(seed: int, work: Path) -> dict[str, Any]:
     return {
         "seed": seed,
         "principle_accuracy": {
-            name: share_right(on_new[:, k], counted(new, new_pairs, counts)) for k, (name, (_, counts, _)) in enumerate(PLANTED.items())
+            name: ordered_rightly(on_new[:, k], counted(new, new_pairs, counts)) for k, (name, (_, counts, _)) in enumerate(PLANTED.items())
         },
         "feedback_accuracy": {
             name: {
-                "both orders": share_right(feedback[name], counted(asked, pairs, counts)),
-                "one order": share_right(first_order(one_order, base, principle, asked, pairs), counted(asked, pairs, counts)),
+                "both orders": ordered_rightly(feedback[name], counted(asked, pairs, counts)),
+                "one order": ordered_rightly(judged_in_one_order(one_order, base, principle, asked, pairs), counted(asked, pairs, counts)),
             }
             for name, (principle, counts, _) in PLANTED.items()
         },
         "correlation": np.corrcoef(on_new.T).tolist(),
         "weights": dict(zip(PLANTED, weights.tolist(), strict=True)),
         "planted_weights": {name: weight * float(np.std(counted(asked, pairs, counts))) for name, (_, counts, weight) in PLANTED.items()},
-        "overall_accuracy": {"single": share_right(single_differences, truth), **accuracies},
+        "overall_accuracy": {"single": ordered_rightly(single_differences, truth), **accuracies},
         "win_rate": statistics.mean(duels),
         "true_score": {name: statistics.mean(values) for name, values in scores.items()},
     }
@@ -182,19 +166,11 @@ def scalariser_right(name: str, scores: Scores, weights: np.ndarray, rows: Datas
     reward = scalarised(scores, weights, name)
     texts = [row["prompt"][0]["content"] for row in rows]
     chosen, rejected = (np.array(reward(texts, [row[side][0]["content"] for row in rows])) for side in ("chosen", "rejected"))
-    return share_right(chosen - rejected, truth)
+    return ordered_rightly(chosen - rejected, truth)
 
 
-def first_order(judge: Judge, model: ModelRef, principle: Principle, asked: Sequence[str], pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-    """(n,) log-odds as published code has them, from one order alone."""
-    questions = [f"{p}\nA: {a}\nB: {b}\n{principle.question} Answer A or B." for p, (a, b) in zip(asked, pairs, strict=True)]
-    scored = judge.choice_logprobs(model, questions, [("A", "B")] * len(questions))
-    return np.array([answer.total[0] - answer.total[1] for answer in scored])
-
-
-def write_report(docs: Path, command: str) -> None:
+def write_report(runs: list[dict[str, Any]], docs: Path, command: str) -> None:
     """Tables and picture of all finished seeds."""
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
     write_json(docs / "morlaif.json", {"command": command, "settings": vars(SETTINGS), "runs": runs})
 
     def over_seeds(*keys: str) -> str:
@@ -273,22 +249,5 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    """Run what is missing, then report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
-    arguments = parser.parse_args()
-    quieten_libraries()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for seed in arguments.seeds:
-        path = FOLDER / f"s{seed}.json"
-        if not path.exists():
-            with tempfile.TemporaryDirectory() as work:
-                write_json(path, run(seed, Path(work)))
-            print(path.read_text(encoding="utf-8"), flush=True)
-    write_report(arguments.docs, " ".join(["python", "benchmarks/morlaif.py", *sys.argv[1:]]))
-
-
 if __name__ == "__main__":
-    main()
+    over_seeds("morlaif", __doc__, run, write_report)

@@ -8,11 +8,7 @@ preference. Every seed has a base, pairs and prompts of its own. Finished seeds 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +16,15 @@ import numpy as np
 from intervals import interval
 from matplotlib.figure import Figure
 from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, draw_prompt, pairs, prompts
+from seeds import over_seeds
 
 from agents.on_policy import rloo
+from agents.reward_models import ordered_rightly
 from agents.seq2seq_rm import Seq2SeqRMConfig, accuracy, rewriter_reward, train_rewriter
 from agents.token_level import train_on_token_rewards
-from pg_envs.display import quieten_libraries
 from pg_envs.models.reward import RewardModel, train_reward_model
 from pg_envs.results import write_json
 
-FOLDER = Path("runs/seq2seq_rm")
 P_LONGER = 0.85
 N_PAIRS, N_PROMPTS, N_JUDGED = 1500, 1000, 500
 SETTINGS = Seq2SeqRMConfig(
@@ -65,7 +61,7 @@ def run(seed: int, work: Path) -> dict[str, Any]:
     def scalar_accuracy(rows: Any) -> float:
         texts = [row["prompt"][0]["content"] for row in rows]
         chosen, rejected = (np.array(scalar(texts, [row[side][0]["content"] for row in rows])) for side in ("chosen", "rejected"))
-        return float(np.mean(chosen > rejected))
+        return ordered_rightly(chosen - rejected)
 
     policies = {
         "start": base,
@@ -88,9 +84,8 @@ def run(seed: int, work: Path) -> dict[str, Any]:
     }
 
 
-def write_report(docs: Path, command: str) -> None:
+def write_report(runs: list[dict[str, Any]], docs: Path, command: str) -> None:
     """The table and the picture of all finished seeds."""
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
     write_json(docs / "seq2seq_rm.json", {"command": command, "settings": vars(SETTINGS), "runs": runs})
     lines = [
         "# A sequence-to-sequence reward model against a scalar one",
@@ -122,22 +117,5 @@ def write_report(docs: Path, command: str) -> None:
     figure.savefig(docs / "seq2seq_rm.png", dpi=110)
 
 
-def main() -> None:
-    """Run what is missing, then report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
-    arguments = parser.parse_args()
-    quieten_libraries()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for seed in arguments.seeds:
-        path = FOLDER / f"s{seed}.json"
-        if not path.exists():
-            with tempfile.TemporaryDirectory() as work:
-                write_json(path, run(seed, Path(work)))
-            print(path.read_text(encoding="utf-8"), flush=True)
-    write_report(arguments.docs, " ".join(["python", "benchmarks/seq2seq_rm.py", *sys.argv[1:]]))
-
-
 if __name__ == "__main__":
-    main()
+    over_seeds("seq2seq_rm", __doc__, run, write_report)
