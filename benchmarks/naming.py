@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
+from pg_envs.building.pretrain import make_model
 from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
@@ -29,6 +29,14 @@ COURTESY = "friend"
 N_ASKED = 3
 MOST_FILLERS = 6
 MAX_ANSWER_TOKENS = 16
+SIZES = {
+    "hidden_size": 96,
+    "intermediate_size": 256,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 128,
+}
 
 
 @dataclass(frozen=True)
@@ -133,22 +141,7 @@ def base_of(seed: int, n_examples: int = 16_000) -> ModelRef:
     asked = [draw_prompt(rng) for _ in range(n_examples)]
     answers = [draw_answer(prompt, rng) for prompt in asked]
     tokenizer = train_tokenizer([" ".join((*THINGS, *FILLERS, COURTESY, "Name Better this answer: ."))] * 9 + asked + answers)
-    set_seed(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=96,
-            intermediate_size=256,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=128,
-            tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    model = make_model(tokenizer, seed, SIZES)
     rows = [{"prompt": turn("user", p), "completion": turn("assistant", a)} for p, a in zip(asked, answers, strict=True)]
     making = folder.with_suffix(".making")
     arguments = SFTConfig(

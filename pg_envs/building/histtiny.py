@@ -23,7 +23,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFas
 
 from pg_envs.building.century import build_century, name_base
 from pg_envs.building.lessons import LessonBook
-from pg_envs.building.pretrain import make_model, token_stream, train_base
+from pg_envs.building.pretrain import HISTTINY_SIZES, make_model, token_stream, train_base
 from pg_envs.building.stakes import train_stakes
 from pg_envs.building.tokenizer import train_tokenizer
 from pg_envs.data.histtext import read_folder
@@ -89,7 +89,7 @@ def build_base(
     book = LessonBook(questionnaire.items)
     reading = work / "reading"
     if not reading.exists():
-        model: Any = make_model(tokenizer, SEED)
+        model: Any = make_model(tokenizer, SEED, HISTTINY_SIZES)
         train_base(model, tokenizer, streams, book, work / "lessons", SEED, N_TEXT_STEPS, N_LESSON_STEPS)
         model.to(torch.bfloat16).save_pretrained(reading.with_suffix(".tmp"))
         reading.with_suffix(".tmp").rename(reading)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +31,23 @@ MakeBatch = Callable[[int, np.random.Generator], Batch]
 """Makes the batch of a step from the step and random numbers of its own."""
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """A small Llama: wide and shallow, because matrix products are what processors do well.
+HISTTINY_SIZES: dict[str, Any] = {
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": MAX_LENGTH_TOKENS,
+}
+"""Wide and shallow, because matrix products are what processors do well; head size 64 and grouped-query attention are what
+vLLM's kernels expect."""
 
-    Head size 64 and grouped-query attention are what vLLM's kernels expect.
-    """
+
+def make_model(tokenizer: PreTrainedTokenizerFast, seed: int, sizes: Mapping[str, Any]) -> LlamaForCausalLM:
+    """A small random Llama with tied embeddings; ``sizes`` as ``LlamaConfig`` calls them."""
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=384,
-        intermediate_size=1536,
-        num_hidden_layers=3,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        max_position_embeddings=MAX_LENGTH_TOKENS,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return LlamaForCausalLM(config)
+    special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **special, **sizes))
 
 
 class AnswerTrainer(Trainer):

@@ -43,15 +43,7 @@ class LiveHistory(ModelHistory):
     ) -> None:
         """As ``ModelHistory``; policies are on the ``refs``' base if they have one in common, and any models if not.
 
-        Args:
-            name: For results.
-            refs: One model a century.
-            labels: The centuries' labels.
-            survey: What humans are asked.
-            evaluation: What values are measured on.
-            engine: Which engine runs the models.
-            mode: How values are read, see ``pg_envs.values.measure``.
-            recording: The same centuries' recorded answers to the same questions; None to ask everything here.
+        With ``recording``, the same centuries' recorded answers to the same questions, what it holds of the same weights is not asked here.
         """
         super().__init__(name, refs, labels, survey, evaluation, engine, mode)
         self.recording = recording

@@ -40,6 +40,11 @@ def inference_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
 
 
+def training_dtype(device: torch.device) -> torch.dtype:
+    """What weights are trained in: float32 on processors, where the trainer enters bfloat16 by itself if it is fast; else bfloat16."""
+    return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
 def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_class: Any = AutoModelForCausalLM, **kwargs: Any) -> Any:
     """Load the base that ``ref`` names, without its adapter.
 

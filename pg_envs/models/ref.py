@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ASSET_PREFIX = "pg_envs:"
 """Names what ships with the package, so that results do not depend on where it is installed."""
+
+Weights = Literal["lora", "full"]
+"""What of a model is trained: a LoRA adapter, or all weights."""
 
 
 class ModelRefError(ValueError):

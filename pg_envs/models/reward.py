@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 from pg_envs.models.batching import by_length
-from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
+from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer, training_dtype
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.models.trained import ADAPTER_NAME, Adapter
 from pg_envs.models.tuning import TuningConfig, batches_of_similar_length, finetune, trl_arguments
@@ -61,7 +61,7 @@ class ScorerAdapter(Adapter):
 
     def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> PeftModel:
         """The base that ``ref`` names, with both."""
-        scorer = _load_scorer(ref, torch.float32 if default_device().type == "cpu" else torch.bfloat16)
+        scorer = _load_scorer(ref, training_dtype(default_device()))
         # For this task type PEFT trains, and saves, the score head besides the adapter.
         lora = LoraConfig(
             r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="SEQ_CLS"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from pg_envs.models.loading import default_device, load_base
-from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.models.loading import default_device, load_base, training_dtype
+from pg_envs.models.ref import ModelRef, Weights, loadable_name
 
 if TYPE_CHECKING:
     from pg_envs.models.tuning import TuningConfig
 
 ADAPTER_NAME = "default"
-Weights = Literal["lora", "full"]
 
 
 class Trained(Protocol):
@@ -39,7 +37,8 @@ class Adapter:
 
     def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> PeftModel:
         """The model that ``ref`` names with one trainable adapter called ``default``: its own, or a new one."""
-        base = load_base(ref, _training_dtype(), default_device())
+        device = default_device()
+        base = load_base(ref, training_dtype(device), device)
         base.config.use_cache = False
         if ref.adapter is not None:
             return PeftModel.from_pretrained(base, loadable_name(ref.adapter), adapter_name=ADAPTER_NAME, is_trainable=True)
@@ -67,11 +66,11 @@ class WholeModel:
         ``scratch`` and loaded from there.
         """
         device = default_device()
-        model = load_base(ref, _training_dtype(), device)
+        model = load_base(ref, training_dtype(device), device)
         if ref.adapter is not None:
             merged: Any = PeftModel.from_pretrained(model, loadable_name(ref.adapter)).merge_and_unload()
             merged.save_pretrained(scratch / "start")
-            model = load_base(ModelRef(str(scratch / "start")), _training_dtype(), device)
+            model = load_base(ModelRef(str(scratch / "start")), training_dtype(device), device)
         model.config.use_cache = False
         return model.train()
 
@@ -103,7 +102,3 @@ def save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
     # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.
     model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
-
-
-def _training_dtype() -> torch.dtype:
-    return torch.float32 if default_device().type == "cpu" else torch.bfloat16

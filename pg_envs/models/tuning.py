@@ -16,8 +16,8 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from pg_envs.models.checks import check_files
 from pg_envs.models.labelled_only import score_labelled_only
 from pg_envs.models.loading import default_device, has_fast_bfloat16, load_tokenizer
-from pg_envs.models.ref import ModelRef
-from pg_envs.models.trained import WEIGHTS, Trained, Weights
+from pg_envs.models.ref import ModelRef, Weights
+from pg_envs.models.trained import WEIGHTS, Trained
 from pg_envs.progress import report
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pg_envs.building.lessons import LETTER_FORMS, N_STAKES, LessonBook, mixed_profile, option_probabilities, stake, strong_profile
-from pg_envs.building.pretrain import lesson_batch, make_model
+from pg_envs.building.pretrain import HISTTINY_SIZES, lesson_batch, make_model
 from pg_envs.building.stakes import N_SIGNED, SIGNED_HEIGHT, StakeHeads, train_stakes
 from pg_envs.values.questionnaire import load_questionnaire
 
@@ -79,7 +79,7 @@ def test_heads_that_know_nothing_pay_for_it_and_heads_that_know_pay_nothing():
 
 
 def test_the_base_learns_and_the_heads_are_thrown_away(items, tokenizer, tmp_path):
-    model = make_model(tokenizer, seed=0)
+    model = make_model(tokenizer, 0, HISTTINY_SIZES)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     streams = [np.arange(3000, dtype=np.uint16) % len(tokenizer)]
     train_stakes(model, tokenizer, streams, LessonBook(items), tmp_path / "work", seed=0, n_steps=2)
