@@ -11,8 +11,8 @@ import numpy as np
 
 from agents.base import Agent, AgentConfig
 from agents.forecast import ForecastingAgent
-from agents.votes import collect, mean_vote, repeat_by_size, share_out
-from pg_envs.models.ref import ModelRef
+from agents.votes import at_most_per_item, collect, mean_vote, repeat_by_size, share_out
+from pg_envs.models.ref import ModelRef, Weights
 from pg_envs.runner import AgentStopped
 from pg_envs.values.survey import to_preference_dataset
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 OnFailure = Literal["keep", "stop"]
-Weights = Literal["lora", "full"]
 ON_FAILURE: tuple[OnFailure, ...] = ("keep", "stop")
 
 
@@ -45,6 +44,9 @@ class TrainingConfig(AgentConfig):
     """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run."""
     rows_per_comparison: int = 1
     """Training rows for every comparison, each in another form and order; several votes are shared out over them."""
+    comparisons_per_item: int = 3
+    """Of the comparisons of one item that have votes, at most so many, drawn every century, become training rows. The six of a
+    four-option item are the longest prompts and have its four options in common."""
     weights: Weights = "lora"
     """What of the policy is trained: a LoRA adapter, or all weights (``full``). The latter is a model of its own, which histories take
     as a policy whose humans are recorded (history='recorded:...'); it wants a rate some ten times smaller."""
@@ -55,6 +57,8 @@ class TrainingConfig(AgentConfig):
             raise ValueError(f"weights={self.weights!r}: choose from {', '.join(map(repr, get_args(Weights)))}")
         if self.on_failure not in ON_FAILURE:
             raise ValueError(f"on_failure={self.on_failure!r}: choose from {', '.join(map(repr, ON_FAILURE))}")
+        if self.comparisons_per_item < 1:
+            raise ValueError(f"comparisons_per_item={self.comparisons_per_item}: expected at least 1; 6 takes all of a four-option item's")
 
     def tuning(self) -> TuningConfig:
         """What ``pg_envs.models.tuning`` needs to know of it."""
@@ -106,7 +110,8 @@ class TrainingAgent(Agent):
         if not np.any(votes):
             self.note(observation, "no valid vote; the policy is kept")
             return self.policy
-        preferences = to_preference_dataset(self.env.survey, votes, rng)
+        learnt = at_most_per_item(votes, self.env.survey, config.comparisons_per_item, rng)
+        preferences = to_preference_dataset(self.env.survey, learnt, rng)
         start = self.env.initial_policy if config.independent else self.policy
         out = self.workdir / self.label(observation)
         try:

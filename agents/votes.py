@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from pg_envs.values.questionnaire import Item
+from pg_envs.values.survey import Comparison
 
 MOST_REPETITIONS = 5
 """A forecast vote counts as at most so many rows (ProgressGym)."""
@@ -48,3 +53,14 @@ def share_out(soft: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.nda
     n_first = np.floor(expected + rng.random(soft.shape))
     votes = np.where(np.arange(n_rows)[:, None] < n_first, 1, -1)
     return np.where(np.isnan(soft), 0, votes).astype(np.int8)
+
+
+def at_most_per_item(votes: np.ndarray, survey: Sequence[Comparison], most: int, rng: np.random.Generator) -> np.ndarray:
+    """The (R, Q) votes, where of the comparisons of one item that have votes only ``most``, drawn, keep theirs; the rest are 0."""
+    kept = np.zeros(votes.shape[1], dtype=bool)
+    n_kept: Counter[Item] = Counter()
+    for index in rng.permutation(np.flatnonzero(votes.any(axis=0))):
+        item = survey[index].item
+        kept[index] = n_kept[item] < most
+        n_kept[item] += 1
+    return np.where(kept, votes, 0).astype(votes.dtype)

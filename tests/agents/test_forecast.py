@@ -8,9 +8,11 @@ import pytest
 
 from agents.forecast import VoteMemory, extrapolate, usable_order
 from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig, SimulatedLifelong, reading_matrix
-from agents.votes import MOST_REPETITIONS, collect, mean_vote, repeat_by_size, share_out
+from agents.votes import MOST_REPETITIONS, at_most_per_item, collect, mean_vote, repeat_by_size, share_out
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.runner import run_episode
+from pg_envs.values.questionnaire import Item
+from pg_envs.values.survey import make_comparisons
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,21 @@ def test_rows_repeat_by_size_up_to_five():
     rows = repeat_by_size(np.array([3.0, -1.0, 0.0, 9.0, -9.0, np.nan]))
     assert rows.sum(axis=0).tolist() == [3, -1, 0, MOST_REPETITIONS, -MOST_REPETITIONS, 0]
     assert rows.dtype == np.int8
+
+
+def test_of_an_items_comparisons_at_most_so_many_are_learnt():
+    survey = make_comparisons([Item(name, "worldview", "theme", name, ("a", "b", "c", "d")[:n]) for name, n in (("one", 4), ("two", 2))])
+    votes = np.ones((2, 7), np.int8)
+    # Nobody voted on it, so it takes no other's place.
+    votes[:, 0] = 0
+    rng = np.random.default_rng(0)
+    drawn = np.array([at_most_per_item(votes, survey, 3, rng) for _ in range(300)])
+    assert drawn.dtype == np.int8
+    assert (drawn[:, 0] == drawn[:, 1]).all()
+    assert (drawn[:, 0, :6].sum(axis=1) == 3).all()
+    assert drawn[:, 0, 6].all()
+    np.testing.assert_allclose(drawn[:, 0, 1:6].mean(axis=0), 3 / 5, atol=0.12)
+    assert at_most_per_item(votes, survey, 6, rng).tolist() == votes.tolist()
 
 
 def test_shares_are_kept_on_average():
