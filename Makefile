@@ -20,7 +20,7 @@ demo: $(BIN)/.installed
 	$(BIN)/pg-envs run --env ProgressGym/Follow-v0 --agent lifelong-dpo --seed 0
 
 test: $(BIN)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
