@@ -14,7 +14,7 @@ import numpy as np
 from agents.principles import Principle, PrincipleError
 from pg_envs.models.engine import Engine
 from pg_envs.models.ref import ModelRef
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 from pg_envs.values.survey import Comparison
 
 FeedbackKind = Literal["labels", "humans", "policy"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 from pg_envs.values.survey import Comparison
 
 MOST_REPETITIONS = 5

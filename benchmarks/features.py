@@ -28,7 +28,8 @@ from pg_envs.display import quieten_libraries
 from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.values.forms import make_questions
-from pg_envs.values.questionnaire import Item, Questionnaire, load_questionnaire
+from pg_envs.values.items import Item, Questionnaire
+from pg_envs.values.questionnaire import load_questionnaire
 
 RIDGE = 30.0
 N_QUESTIONS = 400

@@ -17,8 +17,9 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace
 from pg_envs.questions import Questions
 from pg_envs.values.dimensions import N_DIMENSIONS
+from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import Mode
-from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
+from pg_envs.values.questionnaire import load_questionnaire
 from pg_envs.values.scoring import SCORINGS, Scoring, cosine, cosine_parts
 from pg_envs.values.survey import VOTE_RULES, Comparison, VoteRule, cast_votes
 

@@ -17,8 +17,8 @@ from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import TuningConfig, finetune, sft, trainer_arguments
+from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import measure
-from pg_envs.values.questionnaire import Questionnaire
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -32,7 +32,8 @@ from pg_envs.history.base import CENTURIES
 from pg_envs.history.trajectories import planted
 from pg_envs.models.ref import ModelRef
 from pg_envs.progress import reporting_to
-from pg_envs.values.questionnaire import Questionnaire, load_questionnaire
+from pg_envs.values.items import Questionnaire
+from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS, THEME_INDEX, WORLDVIEWS
 from pg_envs.values.forms import FORMS, Question, make_questions
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 
 # How often each form stands in the lessons; two-option items are many, four-option items are few.
 LETTER_FORMS = {"ab": 0.37, "compare": 0.38, "4c_fav": 0.25}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium import Space
 
-from pg_envs.values.questionnaire import Questionnaire
+from pg_envs.values.items import Questionnaire
 from pg_envs.values.scoring import Scoring
 from pg_envs.values.survey import Comparison, make_comparisons
 

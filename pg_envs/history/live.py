@@ -15,8 +15,8 @@ from pg_envs.models.bases import check_bases, pinned
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace, ModelSpace
 from pg_envs.progress import report
+from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.measure import Mode
-from pg_envs.values.questionnaire import Item, Questionnaire
 
 
 def histtiny_refs() -> tuple[ModelRef, ...]:

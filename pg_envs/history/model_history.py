@@ -14,8 +14,8 @@ import numpy as np
 from pg_envs.history.base import History, Survey, Values
 from pg_envs.models.engine import Engine, make_engine
 from pg_envs.models.ref import ModelRef
+from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.measure import Mode, ask, measure
-from pg_envs.values.questionnaire import Item, Questionnaire
 from pg_envs.values.survey import VOTE_FORMS, Comparison, first_preferred, to_completion_dataset
 
 

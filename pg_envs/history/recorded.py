@@ -15,8 +15,8 @@ from pg_envs.history.recording import MANIFEST, Manifest, RecordingError, read_m
 from pg_envs.history.recording_data import RecordedCentury, file_sha256
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.space import AnyModelSpace
+from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.measure import Mode
-from pg_envs.values.questionnaire import Item, Questionnaire
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import numpy as np
 from pg_envs.history.base import Values
 from pg_envs.history.recording import RECORD_AGAIN, Manifest, RecordingError, data_file, read_limited
 from pg_envs.values.dimensions import DIMENSIONS
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from pg_envs.history.recorded import RecordedHistory, is_bundled_of
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
 from pg_envs.models.engine import check_engine_name
 from pg_envs.models.ref import ModelRef
+from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import MODES, Mode
-from pg_envs.values.questionnaire import Questionnaire
 
 HISTORIES: dict[str, str] = {
     "histtiny": "nine small language models with planted values, bundled (the default)",

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 from pg_envs.history.base import CENTURIES, History, Survey, Values
 from pg_envs.history.trajectories import planted, smooth_random
 from pg_envs.values.dimensions import GROUPS, N_DIMENSIONS, WORLDVIEWS
-from pg_envs.values.questionnaire import Item, Questionnaire
+from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.survey import Comparison
 
 LEARNING_PER_EPOCH = 0.3

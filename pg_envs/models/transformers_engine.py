@@ -1,8 +1,7 @@
-"""The ``transformers`` engine: one resident base; LoRA adapters are swapped on it, or merged into a copy if it is small."""
+"""The ``transformers`` engine: models are run in this process."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +11,12 @@ import torch
 from peft import PeftModel
 
 from pg_envs.models.batching import Batch, batches, by_length
-from pg_envs.models.checks import check_files, fingerprint
+from pg_envs.models.checks import check_files
 from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
-from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
-from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
+from pg_envs.models.loading import default_device, inference_dtype
+from pg_envs.models.ref import ModelRef
+from pg_envs.models.resident import MERGED_UP_TO_BYTES, Resident
 from pg_envs.models.reuse import going_on, inside, last_feed_forward_at
 from pg_envs.progress import report
 
@@ -24,10 +24,6 @@ ANSWER_STEP_TOKENS = 4
 """Prompts go together whose longest answers differ by less than this."""
 PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16384
 """What fits a processor's caches, and what keeps a GPU busy."""
-MAX_ADAPTERS = 32
-"""Adapters kept on the base; the least recently used one leaves first."""
-MERGED_UP_TO_BYTES = 2**28
-"""Bases up to this size are copied and the adapter merged into the copy: on small layers LoRA's own products cost as much again."""
 
 
 class TransformersEngine:
@@ -57,13 +53,7 @@ class TransformersEngine:
         self.device = device or default_device()
         self.dtype = dtype or inference_dtype(self.device)
         self.batch_tokens = batch_tokens or (PROCESSOR_BATCH_TOKENS if self.device.type == "cpu" else GPU_BATCH_TOKENS)
-        self.merged_up_to_bytes = merged_up_to_bytes
-        self._base: tuple[str, str | None] | None = None
-        self._model: Any = None
-        self._peft: Any = None
-        self._tokenizer: Any = None
-        self._adapters: dict[str, str] = {}
-        self._merged: tuple[str, Any] = ("", None)
+        self._resident = Resident(self.device, self.dtype, merged_up_to_bytes)
 
     def check(self, model: ModelRef) -> None:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
@@ -72,9 +62,9 @@ class TransformersEngine:
     def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``."""
         results: dict[int, AnswerLogprobs] = {}
-        with self._running(model) as running:
-            prompt_ids = encode_prompts(self._tokenizer, prompts)
-            answer_ids = [[encode_answer(self._tokenizer, answer) for answer in group] for group in answers]
+        with self._loaded(model) as running:
+            prompt_ids = encode_prompts(self._resident.tokenizer, prompts)
+            answer_ids = [[encode_answer(self._resident.tokenizer, answer) for answer in group] for group in answers]
             # Answers of about one length together: they are padded to the longest in a batch.
             kinds = [(len(group), max(map(len, group)) // ANSWER_STEP_TOKENS) for group in answer_ids]
             for batch in batches(prompt_ids, kinds, self.batch_tokens):
@@ -91,19 +81,19 @@ class TransformersEngine:
         replies: dict[int, str] = {}
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
         devices = [self.device] if self.device.type == "cuda" else []
-        with self._running(model) as running, torch.random.fork_rng(devices=devices):
+        with self._loaded(model) as running, torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
-            prompt_ids = encode_prompts(self._tokenizer, prompts)
+            prompt_ids = encode_prompts(self._resident.tokenizer, prompts)
             for batch in self._equally_long(prompt_ids):
                 ids = torch.tensor([prompt_ids[i] for i in batch], device=self.device)
                 out = running.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
                     max_new_tokens=max_new_tokens,
-                    pad_token_id=self._tokenizer.pad_token_id,
+                    pad_token_id=self._resident.tokenizer.pad_token_id,
                     **sampling,
                 )
-                texts = self._tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
+                texts = self._resident.tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
                 replies.update((index, text.strip()) for index, text in zip(batch, texts, strict=True))
                 report("writing", len(replies), len(prompts))
         return [replies[index] for index in range(len(prompts))]
@@ -120,11 +110,11 @@ class TransformersEngine:
             For each reply as many tokens as it has.
         """
         found: dict[int, list[int]] = {}
-        with self._running(model) as running:
-            rows = [[*prompt, *reply] for prompt, reply in zip(encode_prompts(self._tokenizer, prompts), replies, strict=True)]
+        with self._loaded(model) as running:
+            rows = [[*prompt, *reply] for prompt, reply in zip(encode_prompts(self._resident.tokenizer, prompts), replies, strict=True)]
             for batch in by_length([len(row) for row in rows], self.batch_tokens):
                 # Padded on the left, so that all replies end, and their logits stand, in one place.
-                padded = self._tokenizer.pad({"input_ids": [rows[i] for i in batch]}, padding_side="left", return_tensors="pt")
+                padded = self._resident.tokenizer.pad({"input_ids": [rows[i] for i in batch]}, padding_side="left", return_tensors="pt")
                 padded = padded.to(self.device)
                 places = (padded["attention_mask"].cumsum(1) - 1).clamp(min=0)
                 n_kept = 1 + max(len(replies[i]) for i in batch)
@@ -134,64 +124,10 @@ class TransformersEngine:
         return [found[index] for index in range(len(rows))]
 
     @contextmanager
-    def _running(self, ref: ModelRef) -> Iterator[Any]:
-        """The loaded model that ``ref`` names: what is not resident is loaded, adapters are switched."""
-        self.check(ref)
-        if self._base != (ref.base, ref.revision):
-            # Let go of the old base before the new one is loaded: both need not fit.
-            self._base, self._model, self._peft, self._adapters, self._merged = None, None, None, {}, ("", None)
-            report(f"loading {ModelRef(ref.base, ref.revision)}", 0, 1)
-            self._tokenizer = load_tokenizer(ref)
-            self._model = load_base(ref, self.dtype, self.device)
-            self._base = (ref.base, ref.revision)
-        with torch.inference_mode():
-            if ref.adapter is not None and self._model.get_memory_footprint() <= self.merged_up_to_bytes:
-                yield self._merge(ref)
-            elif ref.adapter is not None:
-                self._use_adapter(ref)
-                yield self._peft
-            elif self._peft is not None:
-                with self._peft.disable_adapter():
-                    yield self._peft
-            else:
-                yield self._model
-
-    def _merge(self, ref: ModelRef) -> Any:
-        """A copy of the base with the adapter's changes added in, rounded once."""
-        key = fingerprint(ref)
-        if self._merged[0] != key:
-            wide = copy.deepcopy(self._model).float()
-            merged = self._load_peft(wide, ref, "default").merge_and_unload()
-            self._merged = (key, merged.to(self.dtype).eval())
-        return self._merged[1]
-
-    def _use_adapter(self, ref: ModelRef) -> None:
-        # Weights, not paths, say whether an adapter is resident: a folder may have been written anew.
-        key = fingerprint(ref)
-        if key in self._adapters:
-            self._adapters[key] = self._adapters.pop(key)
-        else:
-            self._load_adapter(ref, key)
-        self._peft.set_adapter(self._adapters[key], inference_mode=True)
-
-    def _load_adapter(self, ref: ModelRef, key: str) -> None:
-        if len(self._adapters) >= MAX_ADAPTERS:
-            self._peft.delete_adapter(self._adapters.pop(next(iter(self._adapters))))
-        name = f"adapter_{key}"
-        self._peft = self._load_peft(self._model if self._peft is None else self._peft, ref, name)
-        self._peft.to(dtype=self.dtype).eval()
-        self._adapters[key] = name
-
-    def _load_peft(self, model: Any, ref: ModelRef, name: str) -> Any:
-        """Put the adapter on a plain model, or next to the adapters of one that has some."""
-        path = loadable_name(ref.adapter or "")
-        try:
-            if not isinstance(model, PeftModel):
-                return PeftModel.from_pretrained(model, path, adapter_name=name, autocast_adapter_dtype=False)
-            model.load_adapter(path, adapter_name=name, autocast_adapter_dtype=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
-        return model
+    def _loaded(self, model: ModelRef) -> Iterator[Any]:
+        self.check(model)
+        with self._resident.running(model) as running:
+            yield running
 
     def _equally_long(self, prompt_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Indices of prompts of one length, ``batch_tokens`` at a time, longest first."""
@@ -249,7 +185,7 @@ class TransformersEngine:
 
     def _padded(self, rows: Sequence[Sequence[int]], width: int) -> torch.Tensor:
         """(B, width) tokens, padded on the right."""
-        padded = torch.full((len(rows), width), self._tokenizer.pad_token_id, dtype=torch.long)
+        padded = torch.full((len(rows), width), self._resident.tokenizer.pad_token_id, dtype=torch.long)
         for row, ids in enumerate(rows):
             padded[row, : len(ids)] = torch.tensor(ids)
         return padded.to(self.device)

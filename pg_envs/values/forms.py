@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 
 Order = tuple[int, ...]
 """``order[place]`` is the index of the option shown at that place."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from pg_envs.values import scoring
 from pg_envs.values.forms import FORMS, Question, make_questions
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 
 Mode = Literal["logprob", "generate"]
 MODES: tuple[Mode, ...] = ("logprob", "generate")

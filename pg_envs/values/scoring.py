@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from pg_envs.values.dimensions import DIMENSIONS, FOUNDATIONS, MORALITY, N_DIMENSIONS, WORLDVIEWS
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 
 Scoring = Literal["centred", "upstream"]
 SCORINGS: tuple[Scoring, ...] = ("centred", "upstream")

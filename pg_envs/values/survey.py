@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from pg_envs.values.forms import FORMS, forms_for
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 
 if TYPE_CHECKING:
     from datasets import Dataset

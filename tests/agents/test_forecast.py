@@ -11,7 +11,7 @@ from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfi
 from agents.votes import MOST_REPETITIONS, at_most_per_item, collect, mean_vote, repeat_by_size, share_out
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.runner import run_episode
-from pg_envs.values.questionnaire import Item
+from pg_envs.values.items import Item
 from pg_envs.values.survey import make_comparisons
 
 

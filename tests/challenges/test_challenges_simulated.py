@@ -10,7 +10,7 @@ from pg_envs.history.base import Survey
 from pg_envs.history.simulated import SimulatedHistory
 from pg_envs.history.trajectories import planted
 from pg_envs.values.dimensions import WORLDVIEWS
-from pg_envs.values.questionnaire import Item, Questionnaire
+from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.scoring import centred, upstream
 from pg_envs.values.survey import Comparison
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pg_envs.models import transformers_engine
+from pg_envs.models import resident as residents
 from pg_envs.models.engine import EngineError, make_engine
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
@@ -68,10 +68,10 @@ def test_adapters_are_swapped_on_one_resident_base(random_base, adapters, questi
     engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=merged_up_to_bytes)
     bare = ModelRef(str(random_base))
     before = score(engine, bare, questions)
-    resident = engine._model
+    resident = engine._resident._model
     first = score(engine, adapters[0], questions)
     second = score(engine, adapters[1], questions)
-    assert engine._model is resident
+    assert engine._resident._model is resident
     assert not np.allclose(first[0].total, before[0].total, atol=1e-2)
     assert not np.allclose(first[0].total, second[0].total, atol=1e-2)
     for again, once in ((score(engine, bare, questions), before), (score(engine, adapters[0], questions), first)):
@@ -90,11 +90,11 @@ def test_merging_and_swapping_give_the_same(adapters, questions):
 
 
 def test_the_least_recently_used_adapter_leaves_first(adapters, questions, monkeypatch):
-    monkeypatch.setattr(transformers_engine, "MAX_ADAPTERS", 1)
+    monkeypatch.setattr(residents, "MAX_ADAPTERS", 1)
     engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=SWAPPED)
     first = score(engine, adapters[0], questions[:2])
     score(engine, adapters[1], questions[:2])
-    assert len(engine._adapters) == 1
+    assert len(engine._resident._adapters) == 1
     np.testing.assert_allclose(score(engine, adapters[0], questions[:2])[0].total, first[0].total, atol=1e-4)
 
 
@@ -137,7 +137,8 @@ def test_a_base_without_chat_template_gets_alpacas(random_base, tmp_path, tokeni
     (plain / "chat_template.jinja").unlink()
     engine = TransformersEngine(dtype=torch.float32)
     engine.generate(ModelRef(str(plain)), ["Hello"], max_new_tokens=1)
-    text = engine._tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True, tokenize=False)
+    hello = [{"role": "user", "content": "Hello"}]
+    text = engine._resident.tokenizer.apply_chat_template(hello, add_generation_prompt=True, tokenize=False)
     assert text.endswith("### Instruction:\nHello\n\n### Response:\n")
 
 

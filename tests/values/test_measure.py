@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pg_envs.values.forms import FORMS, make_questions
+from pg_envs.values.items import Item
 from pg_envs.values.measure import ask, match_answer, measure
-from pg_envs.values.questionnaire import Item, load_questionnaire
+from pg_envs.values.questionnaire import load_questionnaire
 from pg_envs.values.scoring import MeasurementError, centred, standard_errors, upstream
 
 

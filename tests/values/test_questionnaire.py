@@ -11,7 +11,9 @@ from hub_support import CACHED_COMMIT, HUB_COMMIT, put_in_cache, refusal
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled
 
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS
-from pg_envs.values.questionnaire import FILES, QuestionnaireError, items_per_dimension, load_questionnaire
+from pg_envs.values.items import QuestionnaireError, items_per_dimension
+from pg_envs.values.moral_evals import FILES
+from pg_envs.values.questionnaire import load_questionnaire
 
 ASSETS = "pg_envs/assets/questionnaire"
 # Things and institutions younger than the year 1200 that slip in most easily.
