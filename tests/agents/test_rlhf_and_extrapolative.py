@@ -1,6 +1,7 @@
 """Reward models of votes, and the agents that train on them or on forecasts."""
 
 import re
+from collections import Counter
 
 import gymnasium as gym
 import numpy as np
@@ -88,6 +89,11 @@ def test_held_out_votes_are_judged_and_noted(env, tmp_path, monkeypatch):
     assert re.fullmatch(r"the rewriter got (0|50|100)% of 1 held-out votes right", agent.events[0]["event"])
 
 
+def n_learnt(survey):
+    """Comparisons that agents learn from where all have votes: two-option items have one, of a four-option item's six three are drawn."""
+    return sum(min(n, 3) for n in Counter(comparison.item for comparison in survey).values())
+
+
 def trained_on(monkeypatch):
     """Datasets that training would have got."""
     datasets = []
@@ -101,7 +107,8 @@ def test_single_votes_are_forecast_by_the_published_rule(env, tmp_path, monkeypa
     votes = np.ones(len(env.unwrapped.survey), np.int8)
     agent.act({"century": 1, "votes": -votes})
     agent.act({"century": 2, "votes": votes})
-    assert [len(dataset) for dataset in datasets] == [len(votes), 3 * len(votes)]
+    n = n_learnt(env.unwrapped.survey)
+    assert [len(dataset) for dataset in datasets] == [n, 3 * n]
     assert agent.events == [{"century": "C019", "event": "votes of 1 centuries allow a forecast of order 0, not 1"}]
 
 
@@ -110,7 +117,7 @@ def test_many_votes_are_forecast_as_shares(env, tmp_path, monkeypatch):
     observation, _ = env.reset(seed=0)
     agent = ExtrapolativeDPO(env, ExtrapolativeDPOConfig(votes_per_comparison=3, rows_per_comparison=2), tmp_path)
     agent.act(observation)
-    assert len(datasets[0]) == 2 * len(env.unwrapped.survey)
+    assert len(datasets[0]) == 2 * n_learnt(env.unwrapped.survey)
     assert env.step(agent.policy.with_adapter(env.unwrapped.initial_policy.adapter))[4]["n_queries"] == 2 * len(env.unwrapped.survey)
 
 
@@ -121,4 +128,4 @@ def test_extrapolative_rlhf_forecasts_too(env, tmp_path, monkeypatch):
     votes = np.ones(len(env.unwrapped.survey), np.int8)
     agent.act({"century": 1, "votes": -votes})
     agent.act({"century": 2, "votes": votes})
-    assert len(datasets[1]) == 3 * len(votes)
+    assert len(datasets[1]) == 3 * n_learnt(env.unwrapped.survey)
