@@ -55,7 +55,7 @@ def test_a_century_of_humans_is_measured_once_whoever_asks(small_questionnaire):
 
 
 def test_coevolve_moves_the_proxy_and_is_reproducible(small_questionnaire):
-    env = gym.make("ProgressGym/Coevolve-v0", centuries=("C020", "C021"), questionnaire=small_questionnaire)
+    env = gym.make("ProgressGym/Coevolve-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
     episodes = []
     for _ in range(2):
         first, _ = env.reset(seed=4)
