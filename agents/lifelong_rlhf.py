@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from agents.base import AgentConfig
 from agents.on_policy import rloo
-from agents.reward_models import RewardModelConfig, reward_model
+from agents.reward_models import RewardModelConfig, judge_ahead, reward_model
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
 
@@ -37,4 +37,5 @@ def rlhf(start: ModelRef, preferences: Any, out: Path, seed: int, config: Lifelo
     """The policy that RLOO makes of ``start`` with a reward model of the preferences; the reward model is not kept."""
     prompts = preferences.remove_columns([name for name in preferences.column_names if name != "prompt"])
     with reward_model(start, preferences, out.with_name(f"{out.name}.reward"), seed, config) as reward:
+        judge_ahead(reward, preferences)
         return rloo(start, prompts, reward, out, seed, config)

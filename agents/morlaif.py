@@ -17,7 +17,7 @@ from agents.base import AgentConfig
 from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedback, labelled_feedback
 from agents.on_policy import Reward, rloo
 from agents.principles import load_principles
-from agents.reward_models import RewardModelConfig, Scores, reward_models
+from agents.reward_models import RewardModelConfig, Scores, judge_ahead, reward_models
 from agents.scalarisers import SCALARISERS
 from agents.training import TrainingAgent
 from agents.votes import share_out
@@ -90,6 +90,7 @@ class MORLAIF(TrainingAgent):
         if not learnt:
             raise TrainingError("no valid feedback on any principle")
         with reward_models(start, list(learnt.values()), out.with_name(f"{out.name}.preferences"), seed, config) as scores:
+            judge_ahead(scores, preferences)
             reward = self._reward(list(learnt), scores, preferences.select(range(min(config.n_weighed, len(preferences)))))
             return rloo(start, preferences.select_columns(["prompt"]), reward, out, seed, config)
 

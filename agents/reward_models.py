@@ -26,6 +26,7 @@ from pg_envs.models.ref import ModelRef
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from pg_envs.models.engine import Engine
     from pg_envs.models.tuning import TuningConfig
 
 RewardKind = Literal["implicit", "score"]
@@ -112,6 +113,14 @@ def ordered_rightly(differences: np.ndarray, truth: np.ndarray | float = 1.0) ->
     return float(np.mean((np.sign(differences) * np.sign(truth) + 1)[told] / 2))
 
 
+def judge_ahead(reward: Callable[[Sequence[str], Sequence[str]], object], preferences: Dataset) -> None:
+    """Have both answers of each pair judged, and thereby remembered: most of what will be sampled are these, and many at once take
+    a fraction of the time.
+    """
+    prompts = [pair["prompt"][-1]["content"] for pair in preferences]
+    reward(prompts * 2, [pair[side][0]["content"] for side in ("chosen", "rejected") for pair in preferences])
+
+
 Reply = TypeVar("Reply", bound=Hashable)
 Judgement = TypeVar("Judgement")
 
@@ -147,12 +156,27 @@ def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: 
     engine_after = TransformersEngine() if len(learnt) == 1 else TransformersEngine(merged_up_to_bytes=0)
 
     def score(prompts: Sequence[str], replies: Sequence[str]) -> list[list[float]]:
-        answers = [(reply + end,) for reply in replies]
-        before = np.array([s.total[0] for s in engine_before.choice_logprobs(start, prompts, answers)])
-        after = np.array([[s.total[0] for s in engine_after.choice_logprobs(model, prompts, answers)] for model in learnt])
+        answers = [reply + end for reply in replies]
+        before = _log_probabilities(engine_before, start, prompts, answers)
+        after = np.array([_log_probabilities(engine_after, model, prompts, answers) for model in learnt])
         return (settings.beta * (after - before)).T.tolist()
 
     return score
+
+
+def _log_probabilities(engine: Engine, model: ModelRef, prompts: Sequence[str], answers: Sequence[str]) -> np.ndarray:
+    """(B,) log-probabilities of answers; a prompt is read once for all of its own."""
+    pairs = list(zip(prompts, answers, strict=True))
+    by_prompt: dict[str, list[str]] = {}
+    for prompt, answer in pairs:
+        by_prompt.setdefault(prompt, []).append(answer)
+    scored = engine.choice_logprobs(model, list(by_prompt), list(by_prompt.values()))
+    totals = {
+        (prompt, answer): total
+        for (prompt, given), each in zip(by_prompt.items(), scored, strict=True)
+        for answer, total in zip(given, each.total, strict=True)
+    }
+    return np.array([totals[pair] for pair in pairs])
 
 
 def _score(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: int, config: RewardModelConfig) -> Scores:

@@ -17,6 +17,7 @@ from pg_envs.models.checks import check_files
 from pg_envs.models.labelled_only import score_labelled_only
 from pg_envs.models.loading import default_device, has_fast_bfloat16, load_tokenizer
 from pg_envs.models.ref import ModelRef, Weights
+from pg_envs.models.repeated_prompts import read_repeated_prompts_once
 from pg_envs.models.trained import WEIGHTS, Trained
 from pg_envs.progress import report
 
@@ -132,6 +133,7 @@ def finetune(
         inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         if default_device().type == "cpu" and inner.get_output_embeddings() is not None:
             score_labelled_only(inner)
+            read_repeated_prompts_once(inner)
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Watching(what, ref))
