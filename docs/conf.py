@@ -17,8 +17,8 @@ html_theme = "furo"
 html_show_copyright = False
 html_title = f"pg-envs {release}"
 
-# Quotes are code here: they stay as they were typed.
-smartquotes = False
+# Dashes only: quotes and dots are often code, and stay as they were typed.
+smartquotes_action = "D"
 
 # Links to "#headings" work on the site as they do on GitHub.
 myst_heading_anchors = 3

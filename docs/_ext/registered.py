@@ -42,8 +42,9 @@ def pages() -> dict[str, str]:
         **section("environments", environments, documented_page),
         **section("agents", agents, agent_page),
         **section("wrappers", wrapped, documented_page),
-        "histories.md": table_page("Histories", "history", "who the humans are", HISTORIES),
-        "engines.md": table_page("Engines", "engine", "what runs language models", ENGINES),
+        "histories.md": "# Histories and engines to choose from\n\n"
+        + table("history", "who the humans are", HISTORIES)
+        + table("engine", "what runs language models", ENGINES),
         **{f"{name}.md": f"```{{include}} ../../{path}\n:relative-images:\n```\n" for path, name in OUTSIDE.items()},
     }
 
@@ -91,10 +92,10 @@ def agent_page(name: str, agent: Any) -> str:
     )
 
 
-def table_page(title: str, name: str, meaning: str, rows: dict[str, str]) -> str:
-    """A page of names and what they mean."""
+def table(argument: str, meaning: str, rows: dict[str, str]) -> str:
+    """What an argument of the environments may be, and what that means."""
     body = "\n".join(f"| `{key}` | {value} |" for key, value in rows.items())
-    return f"# {title}\n\n| `{name}=` | {meaning} |\n|---|---|\n{body}\n"
+    return f"| `{argument}=` | {meaning} |\n|---|---|\n{body}\n\n"
 
 
 def path_of(documented: type) -> str:

@@ -112,7 +112,7 @@ def test_every_setting_has_a_documentation_string():
         undocumented += [
             f"{point.name}: {field.name}"
             for field in fields(settings)
-            if not re.search(rf'^    {field.name}: [^\n]*\n    """\w', source, re.MULTILINE)
+            if not re.search(rf'^    {field.name}: [^\n]*\n    """\S', source, re.MULTILINE)
         ]
     assert undocumented == []
 
