@@ -29,6 +29,7 @@ autoclass_content = "both"
 # Else a default such as field(default_factory=list) or a whole table of functions is written out.
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 # Types of other projects have no page here, and their inventories would have to be fetched from a network.
 nitpicky = True

@@ -126,13 +126,14 @@ def resolve_links(app: Any, doctree: Any) -> None:
     for link in list(doctree.findall(pending_xref)):
         # Docstrings name what they raise without its module.
         link["refspecific"] = link.get("refspecific") or link["reftype"] == "exc"
-        target = Path(link.source or "", "..", link["reftarget"]).resolve()
+        file, _, heading = link["reftarget"].partition("#")
+        target = (Path(link.source or "").parent / file).resolve()
         if link["reftype"] != "myst" or link["refdomain"] or not target.is_file():
             continue
         path = target.relative_to(repository).as_posix()
         page = f"{FOLDER}/{OUTSIDE[path]}" if path in OUTSIDE else path.removeprefix("docs/").removesuffix(".md")
         if f"docs/{page}.md" == path or path in OUTSIDE:
-            link.attributes.update(refdomain="doc", reftarget=page, reftargetid=None)
+            link.attributes.update(refdomain="doc", reftarget=page, reftargetid=heading or None)
         else:
             link.replace_self(download_reference("", "", *link.children, reftarget=f"/../{path}", refdoc=link["refdoc"]))
 

@@ -138,9 +138,14 @@ def test_links_of_included_files_lead_to_pages_or_to_the_files(registered, monke
 
     monkeypatch.setitem(sys.modules, "sphinx", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "sphinx.addnodes", SimpleNamespace(download_reference=Download, pending_xref=Link))
-    page, outside, file, resolved = links = [Link("docs/hub.md"), Link("CHANGELOG.md"), Link("LICENSE"), Link("hub", domain="doc")]
+    page, outside, file, resolved = links = [
+        Link("docs/hub.md#one-at-a-time"),
+        Link("CHANGELOG.md"),
+        Link("LICENSE"),
+        Link("hub", domain="doc"),
+    ]
     registered.resolve_links(SimpleNamespace(srcdir=str(DOCS)), SimpleNamespace(findall=lambda kind: links))
-    assert (page["refdomain"], page["reftarget"]) == ("doc", "hub")
+    assert (page["refdomain"], page["reftarget"], page["reftargetid"]) == ("doc", "hub", "one-at-a-time")
     assert (outside["refdomain"], outside["reftarget"]) == ("doc", "generated/changelog")
     assert file.replacement.attributes == {"reftarget": "/../LICENSE", "refdoc": "index"}
     assert (resolved["reftarget"], resolved.replacement) == ("hub", None)
