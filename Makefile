@@ -8,12 +8,13 @@ SETUP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint docs clean help
 
 help:
 	@echo "make demo   install, then run lifelong DPO through nine centuries (offline, on a CPU)"
 	@echo "make test   install what tests need, then run them all"
 	@echo "make lint   ruff and mypy"
+	@echo "make docs   install what the site needs, then build it into docs/_build/html"
 	@echo "make clean  remove the virtual environment"
 
 demo: $(BIN)/.installed
@@ -26,6 +27,11 @@ lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A broken link, a page in no table of contents or a malformed docstring stops the build.
+docs: $(BIN)/.installed-docs
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 clean:
 	rm -rf $(VENV)
@@ -40,4 +46,8 @@ $(BIN)/.installed: pyproject.toml | $(BIN)/python
 
 $(BIN)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(SETUP) --editable ".[dev]"
+	touch $@ $(BIN)/.installed
+
+$(BIN)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(SETUP) --editable ".[docs]"
 	touch $@ $(BIN)/.installed

@@ -1,4 +1,4 @@
-"""The contract between agents and whoever runs them.
+"""The contract between agents and whoever runs them::
 
     agent = LifelongDPO(env, config, workdir)
     policy = agent.act(observation)        # once a century

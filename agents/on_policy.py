@@ -64,7 +64,7 @@ def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int
 
     Args:
         start: The policy.
-        prompts: Conversational ``prompt``s, each a single user turn.
+        prompts: Conversational, in a column ``prompt``, each a single user turn.
         reward: Judges replies to prompts.
         out: Folder for the adapter; must not exist.
         seed: The same seed gives the same policy.

@@ -30,7 +30,7 @@ def token_advantages(rewards: torch.Tensor, mask: torch.Tensor, group: int) -> t
         group: Answers to a prompt.
 
     Returns:
-        (B, T): sum of the rewards from a token on, less the mean of that over the answers to the same prompt; an answer that has
+        (B, T) sums of the rewards from a token on, less the mean of that over the answers to the same prompt; an answer that has
         ended counts with 0. Zero outside of the mask.
     """
     to_go = torch.where(mask, rewards, 0.0).flip(1).cumsum(1).flip(1)

@@ -38,7 +38,7 @@ def mean_vote(votes: np.ndarray) -> np.ndarray:
 
 
 def repeat_by_size(forecast: np.ndarray) -> np.ndarray:
-    """(5, Q) int8 votes from a forecast of single votes: each |v| times, at most 5, with its sign; 0 gives none (ProgressGym)."""
+    """(5, Q) int8 votes from a forecast of single votes: each ``|v|`` times, at most 5, with its sign; 0 gives none (ProgressGym)."""
     whole = np.rint(np.nan_to_num(forecast))
     n_rows = np.minimum(np.abs(whole), MOST_REPETITIONS)
     return np.where(np.arange(MOST_REPETITIONS)[:, None] < n_rows, np.sign(whole), 0).astype(np.int8)

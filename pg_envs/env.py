@@ -213,7 +213,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
             comparisons: Any, e.g. some of ``survey`` again, or of your own making.
 
         Returns:
-            (len(comparisons),) int8 votes: +1 first option, -1 second, 0 no valid answer.
+            (len(comparisons),) int8 votes; +1 first option, -1 second, 0 no valid answer.
 
         Raises:
             QueryBudgetExceeded: If that is more than ``query_budget`` allows in this century.

@@ -23,12 +23,12 @@ class PreferenceDataset(gym.Wrapper, gym.utils.RecordConstructorArgs):
     vector environment, ``envs.call("preferences")`` gives every environment's. Votes are taken as this wrapper sees them:
     put it around ``NoisyHumans``, not inside.
 
-    Example:
-        ```python
-        env = PreferenceDataset(gym.make("ProgressGym/Follow-v0"))
-        env.reset(seed=0)
-        DPOTrainer(..., train_dataset=env.preferences())
-        ```
+    ## Example
+    ```python
+    env = PreferenceDataset(gym.make("ProgressGym/Follow-v0"))
+    env.reset(seed=0)
+    DPOTrainer(..., train_dataset=env.preferences())
+    ```
     """
 
     def __init__(self, env: gym.Env[Any, Any], letters_only: bool = True) -> None:

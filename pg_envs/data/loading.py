@@ -42,7 +42,7 @@ def load_histtext(
         revision: Of the hub's repository: a branch, a tag or a commit.
 
     Returns:
-        A row a passage: ``century``, the mandatory and the optional fields of the schema (None where a passage has none).
+        A row a passage, with ``century``, the mandatory and the optional fields of the schema (None where a passage has none).
 
     Raises:
         HistTextError: If there is no such folder or repository, it has no century folders, or, unless told to skip, at the first
@@ -79,7 +79,7 @@ def load_timelessqa(
         revision: Of the hub's repository.
 
     Returns:
-        A row a question: ``instruction``, ``input`` (may be empty) and ``output``.
+        A row a question, with ``instruction``, ``input`` (may be empty) and ``output``.
 
     Raises:
         HistTextError: If there is no such file, or, unless told to skip, a row does not fit; the message names file, index and field.

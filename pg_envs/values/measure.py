@@ -39,7 +39,7 @@ class Answers:
     Attributes:
         probabilities: For each item (K,) probabilities of its options' contents, averaged over forms and
             orders; NaN where no form got a valid answer in every order.
-        order_bias: Mean over two-option items and forms of |P(option 0 shown first) - P(option 0 shown second)|.
+        order_bias: Mean over two-option items and forms of ``|P(option 0 shown first) - P(option 0 shown second)|``.
         n_questions: Prompts asked.
         n_invalid: Sampled replies that named no option (always 0 in ``logprob`` mode).
     """

@@ -29,7 +29,7 @@ def contributions(items: Sequence[Item], probabilities: Sequence[np.ndarray]) ->
             item without a valid answer, which is left out.
 
     Returns:
-        19 arrays, one number per item that tells about the dimension: sign * (2 P(option 0) - 1) for rules and
+        19 arrays of one number per item that tells about the dimension, sign * (2 P(option 0) - 1) for rules and
         foundations, (4 P_k - 1) / 3 for worldview k. Indifference is 0.
     """
     told: list[list[float]] = [[] for _ in range(N_DIMENSIONS)]
@@ -104,6 +104,6 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def cosine_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """What each dimension adds to ``cosine``: a_d b_d / (|a| |b|); the (19,) parts sum to the cosine."""
+    """What each dimension adds to ``cosine``: ``a_d b_d / (|a| |b|)``; the (19,) parts sum to the cosine."""
     norm = math.sqrt(a.dot(a) * b.dot(b))
     return a * b / norm if norm > 0 else np.zeros_like(a)
