@@ -1,4 +1,4 @@
-"""The command line: ``pg-envs run``, ``pg-envs record``, ``pg-envs clean`` and ``pg-envs list``."""
+"""The command line: ``pg-envs run``, ``record``, ``clean``, ``plot`` and ``list``."""
 
 from __future__ import annotations
 
@@ -83,10 +83,22 @@ class Clean:
     max_chars: Annotated[int, _help("longer passages are split")] = 10_000
 
 
+@dataclass
+class Plot:
+    """Draw runs side by side: policy against humans, differences, skill by agent, lock-in lag; each environment in pictures of its own.
+
+    Pictures are made that the runs have data for; which, and why not the others, is said. Exit codes: 0 drawn, 2 the input is at fault.
+    """
+
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], _help("folders of runs, or their result.json")]
+    out: Annotated[Path, _help("new folder for the pictures; one that has something in it is refused")]
+
+
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
+    | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
     | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
 )
 
@@ -170,12 +182,26 @@ def _clean(command: Clean) -> int:
     return 0
 
 
+def _plot(command: Plot) -> int:
+    from pg_envs.display import LiveDisplay
+    from pg_envs.plotting.plot_runs import plot_runs
+    from pg_envs.progress import reporting_to
+
+    with LiveDisplay("drawing") as display, reporting_to(display.report):
+        drawn = plot_runs(command.runs, command.out)
+    for note in drawn.notes:
+        print(note, file=sys.stderr)
+    for path, what in drawn.made:
+        print(f"{path}: {what}")
+    return 0
+
+
 def _list(command: List) -> int:
     list_choices()
     return 0
 
 
-DO: dict[type, Callable[[Any], int]] = {Run: _run, Record: _record, Clean: _clean, List: _list}
+DO: dict[type, Callable[[Any], int]] = {Run: _run, Record: _record, Clean: _clean, Plot: _plot, List: _list}
 """What each command does; gives the exit code."""
 
 
