@@ -26,8 +26,8 @@ def check_result(where: str, data: Any) -> dict[str, Any]:
         data: What was read from JSON.
 
     Returns:
-        ``data``: ``config``, ``history``, ``questionnaire``, ``versions``, ``baselines``, ``score``, ``score_upstream``, ``skill``, ``complete``
-        and ``events``, and at least one of ``steps``, whose centuries are consecutive and whose vectors are lists of 19 floats.
+        ``data``, with everything that ``pg_envs.results.make_result`` puts there, and at least one of ``steps``, whose centuries
+        are consecutive and whose vectors are lists of 19 numbers.
 
     Raises:
         ResultError: If a field is missing, of another type or out of its range.
@@ -63,9 +63,9 @@ def _check_steps(where: str, steps: list[Any], centuries: list[str]) -> None:
     ahead = isinstance(steps[0], dict) and "target_label" in steps[0]
     for index, data in enumerate(steps):
         step = _Fields(where, f"step {index}: ", data)
-        step.check("step", lambda value, index=index: _is_count(value) and value == index, str(index))
+        step.check("step", _is_exactly(index), str(index))
         expected = centuries[index + 1]
-        step.check("century_label", lambda value, expected=expected: value == expected, f"the label {expected}")
+        step.check("century_label", _is_exactly(expected), f"the label {expected}")
         if ahead:
             step.check("target_label", lambda value: value in centuries, "one of history's centuries")
         for key in ("policy_vector", "target_vector", "policy_vector_upstream", "target_vector_upstream", "reward_vector"):
@@ -77,9 +77,7 @@ def _check_steps(where: str, steps: list[Any], centuries: list[str]) -> None:
             step.check(key, _is_cosine, "a number from -1 to 1")
         for key in ("n_queries", "n_queries_total"):
             step.check(key, _is_count, "a whole number, 0 or more")
-        step.check(
-            "policy", lambda value: _is_vector(-1, 1)(value) or _is_model(value), f"{N_DIMENSIONS} numbers from -1 to 1, or a model's name"
-        )
+        step.check("policy", _is_policy, f"{N_DIMENSIONS} numbers from -1 to 1, or a model's name")
         if coevolve:
             for key in ("proxy_vector", "proxy_vector_upstream"):
                 step.check(key, _is_vector(-1, 1), f"{N_DIMENSIONS} numbers from -1 to 1")
@@ -129,6 +127,10 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
+def _is_exactly(expected: Any) -> Callable[[Any], bool]:
+    return lambda value: type(value) is type(expected) and value == expected
+
+
 def _is_between(value: Any, low: float, high: float) -> bool:
     return _is_number(value) and low - ROUNDING <= value <= high + ROUNDING
 
@@ -147,6 +149,10 @@ def _maps(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 def _is_event(value: Any) -> bool:
     return isinstance(value, dict) and _is_text(value.get("century")) and _is_text(value.get("event"))
+
+
+def _is_policy(value: Any) -> bool:
+    return _is_vector(-1, 1)(value) or _is_model(value)
 
 
 def _is_model(value: Any) -> bool:

@@ -139,24 +139,21 @@ def skill(group: Group, runs_by_variant: dict[str, list[DrawnRun]]) -> Figure:
         axis.plot(values, index + np.asarray(spread), linestyle="", marker="o", color=style["color"], alpha=0.55, markersize=5)
         if len(values) > 1:
             mean, half = float(np.mean(values)), half_width(values)
-            bar = {"color": "black", "elinewidth": 1.8, "capsize": 6, "capthick": 1.8}
+            bar: dict[str, Any] = {"color": "black", "elinewidth": 1.8, "capsize": 6, "capthick": 1.8}
             axis.errorbar(mean, index + 0.28, xerr=half, marker=style["marker"], markersize=8, markerfacecolor=style["color"], **bar)
         seeds = "" if len(values) == 1 else f", {len(values)} seeds"
         names.append(literal(f"{name}\n{interval(values)}{seeds}", 40))
     for place, word in ((0, "no-op"), (1, "humans")):
         axis.axvline(place, color="0.6", linestyle=":", linewidth=1.2)
-        axis.annotate(
-            word, (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
-        )
+        above: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
+        axis.annotate(word, (place, 1), ha="center", fontsize=9, **above)
     axis.set_yticks(range(len(names)), names, fontsize=10)
     axis.set_ylim(len(names) - 0.4, -0.5)
     axis.margins(x=0.06)
     axis.grid(axis="x", color="0.92")
     axis.set_axisbelow(True)
-    axis.set_xlabel(
-        "skill (no unit): 0 never learns, 1 is the humans themselves\ndots are seeds; marker and bar their mean and its 95% interval",
-        fontsize=10,
-    )
+    meaning = "skill (no unit): 0 never learns, 1 is the humans themselves"
+    axis.set_xlabel(f"{meaning}\ndots are seeds; marker and bar their mean and its 95% interval", fontsize=10)
     return figure
 
 

@@ -49,11 +49,8 @@ def plot_runs(paths: Sequence[Path], out: Path) -> Drawn:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is never overwritten; choose another folder")
     runs, notes = without_repetitions(read_runs(paths))
-    notes += [
-        f"{run.path}: incomplete, shown as far as it goes; finish it with pg-envs run --resume"
-        for run in runs
-        if not run.result["complete"]
-    ]
+    unfinished = [run for run in runs if not run.result["complete"]]
+    notes += [f"{run.path}: incomplete, shown as far as it goes; finish it with pg-envs run --resume" for run in unfinished]
     groups = group_runs(runs)
     if len(groups) > 1:
         notes.append(f"{len(groups)} environments, each in pictures of its own")

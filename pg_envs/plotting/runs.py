@@ -24,7 +24,7 @@ from pg_envs.result_files import read_result
 SAME_HUMANS = 1e-6
 """Measured values of the same humans differ by less from machine to machine."""
 TOLD_BY_HISTORY = ("history", "centuries", "render_mode")
-"""Arguments of environments that make none different: the result's ``history`` has the first two, without paths; the third is for the eye."""
+"""Arguments that make no other environment: the result's ``history`` tells the first two, without paths; the third is for the eye."""
 
 
 @dataclass(frozen=True, eq=False)

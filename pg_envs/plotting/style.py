@@ -30,7 +30,7 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def literal(text: str, width: int = 200) -> str:
-    """Text for a picture, in lines of ``width`` characters; a dollar sign in it begins no formula, and a first underscore hides it from no legend."""
+    """Text for a picture, in lines of ``width`` characters; dollar signs begin no formula, a first underscore hides nothing."""
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
     escaped = "\n".join(lines).replace("$", r"\$")
     return " " + escaped if escaped.startswith("_") else escaped
