@@ -62,7 +62,7 @@ def run_and_save(options: Run) -> bool:
         try:
             inner = run_episode(env, agent, config["seed"], done.policies, done.asked, save)
             result = make_result(inner, config, records, agent.events)
-            export = upstream_export(inner, config["agent"], time.perf_counter() - started, records)
+            export = upstream_export(result, time.perf_counter() - started)
             for name in BASELINES:
                 result["baselines"][name] = _baseline_score(name, config, env, inner, agent_class, result["score"])
         except KeyboardInterrupt:
