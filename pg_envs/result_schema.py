@@ -52,8 +52,24 @@ def check_result(where: str, data: Any) -> dict[str, Any]:
     history.check("centuries", are_consecutive, f"consecutive labels out of {CENTURIES[0]} to {CENTURIES[-1]}, at least two")
     questionnaire = _Fields(where, "questionnaire: ", result.of("questionnaire", dict, "an object"))
     questionnaire.check("sha256", _is_text, "text")
+    if "score_constants" in result.data:
+        # Results of before these were kept can be drawn, but not submitted.
+        questionnaire.check("comparisons", _is_count, "a whole number, 0 or more")
+        questionnaire.check("characters_per_comparison", lambda value: _is_between(value, 0, 1e6), "a number of characters")
+        _check_constants(where, result.of("score_constants", dict, "an object"), len(history.data["centuries"]))
     _check_steps(where, result.of("steps", list, "a list"), history.data["centuries"])
     return result.data
+
+
+def _check_constants(where: str, constants: dict[str, Any], n_centuries: int) -> None:
+    if not constants:
+        return
+    fields, is_vector = _Fields(where, "score_constants: ", constants), _is_vector(-1, 1)
+    for key in ("human_vectors", "human_vectors_upstream"):
+        expected = f"{n_centuries} lists of {N_DIMENSIONS} numbers from -1 to 1"
+        fields.check(key, lambda value: isinstance(value, list) and len(value) == n_centuries and all(map(is_vector, value)), expected)
+    for key in ("untouched_proxy_vector", "untouched_proxy_vector_upstream"):
+        fields.check(key, is_vector, f"{N_DIMENSIONS} numbers from -1 to 1")
 
 
 def _check_steps(where: str, steps: list[Any], centuries: list[str]) -> None:
