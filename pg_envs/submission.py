@@ -72,8 +72,9 @@ def _formal(result: dict[str, Any]) -> list[str]:
 def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]:
     """What differs from the humans that ship with the package, and from what a simulated history gives for these policies."""
     config = result["config"]
-    arguments = {key: value for key, value in config["env_args"].items() if key not in NO_BEARING_ON_HUMANS}
-    history = arguments.get("history", "histtiny")
+    arguments, history = config["env_args"], config["env_args"].get("history", "histtiny")
+    if BUNDLED.get(str(history)) == RECORDED:
+        arguments = {key: value for key, value in arguments.items() if key not in NO_BEARING_ON_HUMANS}
     if not isinstance(history, str) or history not in BUNDLED or arguments.get("questionnaire", "bundled") != "bundled":
         believed.append("the humans' values: only those of bundled histories, asked the bundled questionnaire, are known here")
         return []
@@ -113,6 +114,10 @@ def _humans(result: dict[str, Any], inner: Any) -> list[tuple[str, Any, Any]]:
         everyone = [inner.history.human_values(j) for j in range(inner.history.n_centuries)]
         known_vectors = [values.vector(inner.scoring) for values in everyone]
         compared.append(("score_constants: human_vectors", constants["human_vectors"], known_vectors))
+        if result["config"]["env_args"].get("proxy") is None:
+            compared.append(("score_constants: untouched_proxy_vector", constants["untouched_proxy_vector"], known_vectors[0]))
+            name = "untouched_proxy_vector_upstream"
+            compared.append((f"score_constants: {name}", constants[name], everyone[0].upstream))
         compared.append(("score_constants: human_vectors_upstream", constants["human_vectors_upstream"], [v.upstream for v in everyone]))
     return compared
 

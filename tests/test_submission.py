@@ -89,6 +89,15 @@ def test_changed_number_is_named_with_its_place(challenge, keys, good, check):
     assert any(place in problem for problem in named), problems
 
 
+def test_untouched_proxy_is_not_believed_even_if_the_score_fits_it(good, check):
+    data = copy.deepcopy(good["Coevolve"])
+    constants = data["score_constants"]
+    constants["untouched_proxy_vector"] = constants["human_vectors"][2]
+    assert any("untouched_proxy_vector: tampered" in problem for problem in check(data)[0])
+    data["config"]["env_args"]["proxy"] = "my-own"
+    assert any("no such environment can be made" in problem for problem in check(data)[0])
+
+
 def test_difference_of_rounding_is_let_pass(good, check):
     data = good["Follow"]
     assert check(changed(data, ("score",), data["score"] - 1e-11)) == ([], [])
@@ -133,7 +142,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_whatever_is_changed_only_the_declared_errors_come_out(data, good, check):
     result = good[data.draw(st.sampled_from(CHALLENGES))]
