@@ -21,14 +21,11 @@ from pg_envs.history.live import LiveHistory
 from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, init_parameters, make_config
 from pg_envs.progress import reporting_to
-from pg_envs.results import make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
+from pg_envs.results import BASELINES, make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
 from pg_envs.runner import AgentStopped, run_episode
 
 if TYPE_CHECKING:
     from pg_envs.cli import Run
-
-BASELINES = ("no-op", "oracle")
-"""Their scores give the skill its 0 and its 1."""
 
 
 def run_and_save(options: Run) -> bool:

@@ -16,6 +16,8 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.scoring import cosine
 
+BASELINES = ("no-op", "oracle")
+"""Their scores give the skill its 0 and its 1."""
 PACKAGES = ("gymnasium", "numpy", "torch", "transformers", "trl", "peft", "datasets")
 
 

@@ -13,9 +13,9 @@ import pg_envs
 from pg_envs.plugins import find_agent, init_parameters
 from pg_envs.recomputing import differing, tampered
 from pg_envs.result_files import read_result
+from pg_envs.results import BASELINES
 from pg_envs.runner import run_episode
 
-BASELINES = ("no-op", "oracle")
 KNOWN_VERSIONS = (pg_envs.__version__,)
 """Versions of pg-envs whose formulas are those here."""
 RECORDED = "recorded:histtiny"
