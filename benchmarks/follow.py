@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from intervals import interval
+from pg_envs.intervals import interval
 
 AGENTS = ("lifelong-dpo", "sft", "random")
 PICTURED = "lifelong-dpo"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import time
@@ -20,16 +19,13 @@ from pg_envs.display import LiveDisplay, print_result, quieten_libraries
 from pg_envs.env import ProgressEnv
 from pg_envs.history.live import LiveHistory
 from pg_envs.plots import plot_trajectory
-from pg_envs.plugins import find_agent, make_config
+from pg_envs.plugins import find_agent, init_parameters, make_config
 from pg_envs.progress import reporting_to
-from pg_envs.results import make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
+from pg_envs.results import BASELINES, make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
 from pg_envs.runner import AgentStopped, run_episode
 
 if TYPE_CHECKING:
     from pg_envs.cli import Run
-
-BASELINES = ("no-op", "oracle")
-"""Their scores give the skill its 0 and its 1."""
 
 
 def run_and_save(options: Run) -> bool:
@@ -63,7 +59,7 @@ def run_and_save(options: Run) -> bool:
         try:
             inner = run_episode(env, agent, config["seed"], done.policies, done.asked, save)
             result = make_result(inner, config, records, agent.events)
-            export = upstream_export(inner, config["agent"], time.perf_counter() - started, records)
+            export = upstream_export(result, time.perf_counter() - started)
             for name in BASELINES:
                 result["baselines"][name] = _baseline_score(name, config, env, inner, agent_class, result["score"])
         except KeyboardInterrupt:
@@ -147,17 +143,11 @@ def _make_env(config: dict[str, Any]) -> Any:
         env_class: Any = load_env_creator(entry_point)
         if not issubclass(env_class, ProgressEnv):
             raise ValueError(f"{name!r} is no ProgressGym environment; choose from {', '.join(pg_envs.ENV_IDS)}") from error
-        known = _arguments_of(env_class)
+        known = list(init_parameters(env_class))
         unknown = [argument for argument in arguments if argument not in known]
         if not unknown:
             raise
         raise ValueError(f"{name} has no argument {unknown[0]!r}; it has {', '.join(known)}") from error
-
-
-def _arguments_of(env_class: Any) -> list[str]:
-    """Names of an environment's arguments, its base classes' included."""
-    signatures = [inspect.signature(vars(c)["__init__"]) for c in inspect.getmro(env_class) if "__init__" in vars(c) and c is not object]
-    return [p.name for signature in signatures for p in signature.parameters.values() if p.name != "self" and p.kind is not p.VAR_KEYWORD]
 
 
 def _baseline_score(name: str, config: dict[str, Any], env: Any, inner: ProgressEnv, agent_class: Any, score: float) -> float:

@@ -1,4 +1,4 @@
-"""The command line: ``pg-envs run``, ``pg-envs record``, ``pg-envs clean`` and ``pg-envs list``."""
+"""The command line: ``pg-envs run``, ``record``, ``clean``, ``plot``, ``submit-check`` and ``list``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import gymnasium as gym
 import tyro
-from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
 from pg_envs.history.registry import HISTORIES
@@ -21,6 +20,7 @@ from pg_envs.plugins import agent_names
 from pg_envs.values.measure import Mode
 
 EXIT_AGENT_STOPPED = 1
+EXIT_UNFIT = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -83,10 +83,34 @@ class Clean:
     max_chars: Annotated[int, _help("longer passages are split")] = 10_000
 
 
+@dataclass
+class Plot:
+    """Draw runs side by side: policy against humans, differences, skill by agent, lock-in lag; each environment in pictures of its own.
+
+    Pictures are made that the runs have data for; which, and why not the others, is said. Exit codes: 0 drawn, 2 the input is at fault.
+    """
+
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], _help("folders of runs, or their result.json")]
+    out: Annotated[Path, _help("new folder for the pictures; one that has something in it is refused")]
+
+
+@dataclass
+class SubmitCheck:
+    """Check whether a result.json is fit for the leaderboard: scores are computed again, bundled humans not believed.
+
+    Exit codes: 0 fit, 1 not fit (each reason is named), 2 the command is at fault.
+    """
+
+    file: Annotated[tyro.conf.Positional[Path], _help("the result.json, or the run's folder")]
+    export: Annotated[Path | None, _help("if it is fit, also write it here in upstream's schema; an existing file is refused")] = None
+
+
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
+    | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
+    | Annotated[SubmitCheck, tyro.conf.subcommand("submit-check", prefix_name=False)]
     | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
 )
 
@@ -107,32 +131,6 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             settings[key] = value
     return settings
-
-
-def _summary(env_id: str) -> str:
-    """The first line of an environment's docstring."""
-    return (load_env_creator(str(gym.spec(env_id).entry_point)).__doc__ or "").splitlines()[0]
-
-
-def list_choices() -> None:
-    """Print what there is to choose from."""
-    from dataclasses import fields
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from pg_envs.plugins import find_agent
-
-    console = Console()
-    for title, rows in (
-        ("environments", [(name, _summary(name)) for name in pg_envs.ENV_IDS]),
-        ("histories", list(HISTORIES.items())),
-        ("agents", [(n, ", ".join(f"{f.name}={f.default}" for f in fields(find_agent(n).Config))) for n in agent_names()]),
-    ):
-        table = Table(title=title, show_header=False, title_justify="left")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
 
 
 def _run(command: Run) -> int:
@@ -170,12 +168,52 @@ def _clean(command: Clean) -> int:
     return 0
 
 
+def _plot(command: Plot) -> int:
+    from pg_envs.display import LiveDisplay
+    from pg_envs.plotting.plot_runs import plot_runs
+    from pg_envs.progress import reporting_to
+
+    with LiveDisplay("drawing") as display, reporting_to(display.report):
+        drawn = plot_runs(command.runs, command.out)
+    for note in drawn.notes:
+        print(note, file=sys.stderr)
+    for path, what in drawn.made:
+        print(f"{path}: {what}")
+    return 0
+
+
+def _submit_check(command: SubmitCheck) -> int:
+    from pg_envs.result_schema import ResultError
+    from pg_envs.results import upstream_export, write_json
+    from pg_envs.submission import check_submission
+
+    if command.export is not None and command.export.exists():
+        raise FileExistsError(f"{command.export} exists and is never overwritten; choose another --export")
+    try:
+        result, problems, believed = check_submission(command.file)
+    except ResultError as error:
+        result, problems, believed = {}, [str(error)], []
+    for problem in problems:
+        print(f"not fit: {problem}", file=sys.stderr)
+    for what in believed:
+        print(f"believed, not checked: {what}")
+    if problems:
+        return EXIT_UNFIT
+    if command.export is not None:
+        write_json(command.export, upstream_export(result, None))
+        print(f"{command.export}: upstream's schema, without a duration, which no result says")
+    print(f"{command.file} is fit for the leaderboard: score {result['score']:.6f}")
+    return 0
+
+
 def _list(command: List) -> int:
+    from pg_envs.display import list_choices
+
     list_choices()
     return 0
 
 
-DO: dict[type, Callable[[Any], int]] = {Run: _run, Record: _record, Clean: _clean, List: _list}
+DO: dict[type, Callable[[Any], int]] = {Run: _run, Record: _record, Clean: _clean, Plot: _plot, SubmitCheck: _submit_check, List: _list}
 """What each command does; gives the exit code."""
 
 

@@ -1,18 +1,24 @@
-"""What the command line shows: live progress and the final table."""
+"""What the command line shows: live progress, the final table, and what there is to choose from."""
 
 from __future__ import annotations
 
 import logging
 import os
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+import pg_envs
+from pg_envs.history.registry import HISTORIES
 from pg_envs.plots import headline
+from pg_envs.plugins import agent_names, find_agent
 
 CENTURY_TICKS = 1000
 
@@ -99,3 +105,22 @@ def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> Non
     for event in result["events"]:
         console.print(f"{event['century']}: {event['event']}")
     console.print(f"{duration_s:.0f} s; result.json, trajectory.png, config.json, upstream.json in {folder}", highlight=False)
+
+
+def _summary(env_id: str) -> str:
+    """The first line of an environment's docstring."""
+    return (load_env_creator(str(gym.spec(env_id).entry_point)).__doc__ or "").splitlines()[0]
+
+
+def list_choices() -> None:
+    """Print what there is to choose from."""
+    console = Console()
+    for title, rows in (
+        ("environments", [(name, _summary(name)) for name in pg_envs.ENV_IDS]),
+        ("histories", list(HISTORIES.items())),
+        ("agents", [(n, ", ".join(f"{f.name}={f.default}" for f in fields(find_agent(n).Config))) for n in agent_names()]),
+    ):
+        table = Table(title=title, show_header=False, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)

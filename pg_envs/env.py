@@ -129,6 +129,10 @@ class ProgressEnv(gym.Env[Observation, Any]):
         """The published score of the episode so far: the mean of its rewards."""
         return float(np.mean([step["reward"] for step in self.trace]))
 
+    def score_constants(self) -> dict[str, Any]:
+        """What ``episode_score`` needs besides the steps, so that whoever has a result can compute it again; usually nothing."""
+        return {}
+
     # ------------------------------------------------------------------ Gymnasium's interface
 
     @property

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pg_envs.values.dimensions import DIMENSIONS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 110
 
 
 def plot_trajectory(result: dict[str, Any], path: Path) -> None:
@@ -51,8 +56,13 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
     config = result["config"]
     figure.suptitle(f"{config['agent']} in {config['env']} on {config['env_args']['history']}, seed {config['seed']}: {headline(result)}")
     figure.supylabel(f"value ({scoring})" + (": 0 is indifference" if with_bands else ""), fontsize=9)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG to a temporary name, then rename it."""
     temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, dpi=110, format="png")
+    figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
     os.replace(temporary, path)
 
 

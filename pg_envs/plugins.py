@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -55,3 +56,14 @@ def make_config(agent_class: Any, settings: dict[str, Any]) -> Any:
         elif fields[key] is not None and type(value) is not type(fields[key]):
             raise AgentError(f"setting {key}={value!r}: expected {type(fields[key]).__name__}, as in the default {fields[key]!r}")
     return agent_class.Config(**settings)
+
+
+def init_parameters(cls: type) -> dict[str, inspect.Parameter]:
+    """Parameters of a class's constructor, its base classes' included, by name."""
+    inits = [vars(c)["__init__"] for c in inspect.getmro(cls) if "__init__" in vars(c) and c is not object]
+    found: dict[str, inspect.Parameter] = {}
+    for init in inits:
+        for p in inspect.signature(init).parameters.values():
+            if p.name != "self" and p.kind is not p.VAR_KEYWORD:
+                found.setdefault(p.name, p)
+    return found

@@ -141,6 +141,16 @@ class CoevolveEnv(ProgressEnv):
         untouched, _, _ = progress_score(self.untouched_values.vector(self.scoring), self._humans())
         return float(np.mean([untouched, *(step["reward"] for step in self.trace)]))
 
+    def score_constants(self) -> dict[str, Any]:
+        """The (N, 19) values of all humans and the (19,) ones of the untouched proxy, by the reward's formula and by upstream's."""
+        humans = [self.history.human_values(j) for j in range(self.history.n_centuries)]
+        return {
+            "human_vectors": [values.vector(self.scoring) for values in humans],
+            "human_vectors_upstream": [values.upstream for values in humans],
+            "untouched_proxy_vector": self.untouched_values.vector(self.scoring),
+            "untouched_proxy_vector_upstream": self.untouched_values.upstream,
+        }
+
     def _begin(self) -> None:
         self._human_units = None
         if self._named_proxy is None:

@@ -17,6 +17,14 @@ from pg_envs.values.survey import Comparison, make_comparisons
 CENTURIES: tuple[str, ...] = tuple(f"C{number:03d}" for number in range(13, 22))
 
 
+def are_consecutive(labels: Any) -> bool:
+    """Whether this is a list of at least two labels of consecutive centuries, whatever it was read from."""
+    if not isinstance(labels, list) or len(labels) < 2 or any(label not in CENTURIES for label in labels):
+        return False
+    start = CENTURIES.index(labels[0])
+    return tuple(labels) == CENTURIES[start : start + len(labels)]
+
+
 class HistoryError(ValueError):
     """A history, or a range of centuries, that does not exist."""
 

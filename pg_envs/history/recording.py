@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pg_envs.history.base import CENTURIES
+from pg_envs.history.base import are_consecutive
 from pg_envs.models.ref import ModelRef
 
 FORMAT_VERSION = 1
@@ -118,7 +118,8 @@ def _checked(path: Path, data: Any) -> Manifest:
         demand(isinstance(data[key], str), key, "text", data[key])
     demand(type(data["reply_seed"]) is int, "reply_seed", "a whole number", data["reply_seed"])
     centuries = data["centuries"]
-    demand(_are_consecutive(centuries), "centuries", "consecutive labels, at least two", centuries)
+    # They become names of folders, so nothing else may pass.
+    demand(are_consecutive(centuries), "centuries", "consecutive labels, at least two", centuries)
     for key in ("questionnaire", "versions", "files"):
         demand(_maps_text(data[key]), key, "an object of texts", data[key])
     needed = ["evaluation_sha256", "name", "survey_sha256"]
@@ -130,14 +131,6 @@ def _checked(path: Path, data: Any) -> Manifest:
     for label, model in models.items():
         demand(_is_model(model), f"models: {label}", "base, revision, adapter and sha256, the first and last of them texts", model)
     return Manifest(**{**data, "centuries": tuple(centuries)})
-
-
-def _are_consecutive(labels: Any) -> bool:
-    """Whether these are labels of consecutive centuries; they become names of folders, so nothing else may pass."""
-    if not isinstance(labels, list) or len(labels) < 2 or any(label not in CENTURIES for label in labels):
-        return False
-    start = CENTURIES.index(labels[0])
-    return tuple(labels) == CENTURIES[start : start + len(labels)]
 
 
 def _is_model(data: Any) -> bool:

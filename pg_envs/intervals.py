@@ -1,4 +1,4 @@
-"""Means over seeds with their 95% intervals, as all reports here give them."""
+"""Means over seeds with their 95% intervals, as all reports and pictures give them."""
 
 from __future__ import annotations
 

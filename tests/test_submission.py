@@ -1,0 +1,170 @@
+"""Whether a result is fit for the leaderboard: what was changed is found and named, whatever it was."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from results_support import SHORT, run_result
+
+from pg_envs.cli import main
+from pg_envs.result_schema import ResultError
+from pg_envs.submission import check_submission
+
+CHALLENGES = ("Follow", "Predict", "Coevolve")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good")
+    more = {"Predict": 'centuries=["C018","C021"]'}
+    options = {"agent": "simulated-lifelong", "history": "simulated-random", "seed": 3}
+    return {c: run_result(folder / c, env=f"ProgressGym/{c}-v0", env_args=[more.get(c, SHORT)], **options) for c in CHALLENGES}
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checked") / "result.json"
+
+    def check(data):
+        path.write_text(json.dumps(data), encoding="utf-8")
+        _, problems, believed = check_submission(path)
+        return problems, believed
+
+    return check
+
+
+def leaves(data, keys=()):
+    """Paths of all places in a result."""
+    inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in inside:
+        yield (*keys, key)
+        yield from leaves(value, (*keys, key))
+
+
+def changed(data, keys, value):
+    data = copy.deepcopy(data)
+    place = data
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize("challenge", CHALLENGES)
+def test_result_of_a_run_is_fit_and_nothing_is_believed(challenge, good, check):
+    assert check(good[challenge]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("challenge", "keys"),
+    [
+        *((c, (key,)) for c in CHALLENGES for key in ("score", "score_upstream", "skill")),
+        *((c, ("steps", 1, key)) for c in CHALLENGES for key in ("reward", "score_upstream")),
+        *(
+            (c, ("steps", 1, key, 4))
+            for c in CHALLENGES
+            for key in ("difference", "reward_vector", "target_vector", "policy_vector_upstream")
+        ),
+        *((c, ("baselines", name)) for c in CHALLENGES for name in ("no-op", "oracle")),
+        ("Coevolve", ("steps", 0, "on_schedule")),
+        ("Coevolve", ("steps", 0, "proxy_vector", 0)),
+        ("Coevolve", ("score_constants", "untouched_proxy_vector", 2)),
+        ("Coevolve", ("score_constants", "human_vectors", 1, 2)),
+    ],
+)
+def test_changed_number_is_named_with_its_place(challenge, keys, good, check):
+    data = good[challenge]
+    value = data
+    for key in keys:
+        value = value[key]
+    # Away from the end of the range that it lies near, by more than rounding and less than the eye sees.
+    problems, _ = check(changed(data, keys, value - 1e-7 if value > 0 else value + 1e-7))
+    field = ": ".join(map(str, keys[:2])) if keys[0] == "baselines" else str(keys[2] if keys[0] == "steps" else keys[0])
+    place = f"step {keys[1]}: {field}" if keys[0] == "steps" else field
+    named = [problem for problem in problems if "tampered or damaged" in problem]
+    if keys[-1] in ("untouched_proxy_vector", 2) and keys[0] == "score_constants":
+        place = "score"
+    assert any(place in problem for problem in named), problems
+
+
+def test_untouched_proxy_is_not_believed_even_if_the_score_fits_it(good, check):
+    data = copy.deepcopy(good["Coevolve"])
+    constants = data["score_constants"]
+    constants["untouched_proxy_vector"] = constants["human_vectors"][2]
+    assert any("untouched_proxy_vector: tampered" in problem for problem in check(data)[0])
+    data["config"]["env_args"]["proxy"] = "my-own"
+    assert any("no such environment can be made" in problem for problem in check(data)[0])
+
+
+def test_difference_of_rounding_is_let_pass(good, check):
+    data = good["Follow"]
+    assert check(changed(data, ("score",), data["score"] - 1e-11)) == ([], [])
+
+
+def test_other_shortcomings_are_each_named(good, check):
+    data = copy.deepcopy(good["Follow"])
+    data["complete"], data["baselines"], data["skill"] = False, {}, None
+    data["config"]["agent"], data["versions"]["pg-envs"] = "oracle", "9.9"
+    problems = "\n".join(check(data)[0])
+    for words in ("not finished", "no-op and oracle missing", "oracle is a baseline", "unknown pg-envs '9.9'", "an episode has 2 steps"):
+        assert words in problems
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("config", "env"), "ProgressGym/Fly-v0", "unknown environment"),
+        (("config", "env"), "ProgressGym/Coevolve-v0", "not those of"),
+        (("config", "env_args", "max_episode_steps"), 1, "no argument 'max_episode_steps'"),
+        (("config", "env_args", "votes"), "loudest", "no such environment"),
+        (("config", "env_args", "centuries"), ["C013", "C015"], "not those of env_args"),
+        (("config", "env_args", "history"), "histtiny", "step 0: target_vector: tampered"),
+        (("config", "seed"), 4, "step 0: target_vector: tampered"),
+        (("questionnaire", "sha256"), "0" * 16, "not that of the bundled"),
+    ],
+)
+def test_other_settings_than_the_numbers_were_made_with_are_found(keys, value, words, good, check):
+    assert any(words in problem for problem in check(changed(good["Follow"], keys, value))[0])
+
+
+def test_humans_that_are_not_known_here_are_said_to_be_believed(good, check):
+    problems, believed = check(changed(good["Follow"], ("config", "env_args", "history"), "hub:a/b-{century}"))
+    assert problems == []
+    assert "only those of bundled histories" in believed[0]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_whatever_is_changed_only_the_declared_errors_come_out(data, good, check):
+    result = good[data.draw(st.sampled_from(CHALLENGES))]
+    places = data.draw(st.sampled_from([1, 2, 3, 4]))
+    keys = data.draw(st.sampled_from([keys for keys in leaves(result) if len(keys) == places]))
+    try:
+        problems, _ = check(changed(result, keys, data.draw(JSON)))
+    except ResultError:
+        return
+    assert all(isinstance(problem, str) and problem for problem in problems)
+
+
+def test_exit_codes_and_export(good, tmp_path, capsys):
+    path, export = tmp_path / "result.json", tmp_path / "upstream.json"
+    path.write_text(json.dumps(good["Predict"]), encoding="utf-8")
+    assert main(["submit-check", str(path), "--export", str(export)]) == 0
+    told = json.loads(export.read_text(encoding="utf-8"))["simulated-lifelong"]["predict"]
+    assert told["score"] == pytest.approx(good["Predict"]["score_upstream"])
+    assert told["timesteps_ahead"] == 1
+    assert main(["submit-check", str(path), "--export", str(export)]) == 2
+    assert main(["submit-check", str(tmp_path / "nowhere")]) == 2
+    path.write_text("{}", encoding="utf-8")
+    assert main(["submit-check", str(path), "--export", str(tmp_path / "other")]) == 1
+    assert "not fit: " in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
