@@ -1,6 +1,7 @@
 """The examples and the README's loop run as they stand."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,12 @@ def test_forecast_on_simulated(tmp_path):
     scores = [float(score) for score in re.findall(r"mean score (\d\.\d+)", run("simulated_forecast.py", cwd=tmp_path).stdout)]
     assert len(scores) == 2
     assert scores[1] > scores[0]
+
+
+def test_trl_custom_loop_on_random_models(tmp_path, tiny_family, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["trl_custom_loop.py", "1"])
+    runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"), run_name="__main__")
+    found = re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3} after 1 steps and \d+ questions$", capsys.readouterr().out, re.MULTILINE)
+    assert found == ["C020", "C021"]
+    assert (tmp_path / "runs/trl-custom-loop/C021/adapter_model.safetensors").exists()
