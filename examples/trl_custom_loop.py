@@ -15,7 +15,7 @@ from pg_envs.models.tuning import TuningConfig, finetune, trainer_arguments
 WEIGHTS = {"agreement": 1.0, "validity": 0.5, "brevity": 0.1}
 N_PROMPTS, N_SAMPLES = 8, 4  # a training step has 8 prompts, each answered 4 times
 
-n_steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+n_steps = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
 observation, info = env.reset(seed=0)
 policy, terminated = env.unwrapped.initial_policy, False
