@@ -1,6 +1,6 @@
 """TRL's GRPOTrainer over the last three centuries of histtiny: an objective of the interaction is a reward function, LoRA is PEFT's.
 
-Takes the number of training steps a century; three or four minutes with one thread.
+Takes the number of training steps a century; with 8, the default, about two minutes of one core.
 """
 
 import sys
