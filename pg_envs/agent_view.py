@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pg_envs.interaction import Interaction
+from pg_envs.models.conversation import Prompt
 from pg_envs.values.survey import Comparison
 
 
@@ -28,11 +30,13 @@ class AgentView:
         lookahead: How many centuries ahead the policy will be judged, where that is fixed by the environment
             (0 in Follow, 1 or more in Predict), else None.
         query_budget: Questions allowed in a century, or None.
+        speaks: Whether the humans are language models, which can converse.
     """
 
     __slots__ = (
         "_ask",
         "_initial_policy",
+        "_moment",
         "_respond",
         "action_space",
         "history_name",
@@ -40,6 +44,7 @@ class AgentView:
         "lookahead",
         "observation_space",
         "query_budget",
+        "speaks",
         "survey",
     )
 
@@ -49,11 +54,13 @@ class AgentView:
         self.survey: tuple[Comparison, ...] = inner.survey
         self.labels: tuple[str, ...] = inner.history.labels
         self.history_name = inner.history.name
+        self.speaks: bool = inner.history.speaks
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.lookahead, self.query_budget = inner.judged_ahead, env.get_wrapper_attr("query_budget")
         # Functions, so that the environment itself is no attribute.
         self._ask: Callable[[Sequence[Comparison]], np.ndarray] = lambda comparisons: env.get_wrapper_attr("ask")(comparisons)
-        self._respond: Callable[[Sequence[str]], list[str]] = lambda prompts: env.get_wrapper_attr("respond")(prompts)
+        self._respond: Callable[[Sequence[Prompt]], list[str]] = lambda prompts: env.get_wrapper_attr("respond")(prompts)
+        self._moment: Callable[[], int] = lambda: inner.moment
         self._initial_policy: Callable[[], Any] = lambda: env.get_wrapper_attr("initial_policy")
 
     @property
@@ -61,10 +68,19 @@ class AgentView:
         """What the policy starts as; a random history draws it anew at every reset."""
         return self._initial_policy()
 
+    @property
+    def moment(self) -> int:
+        """A number that no other century of this or another episode has."""
+        return self._moment()
+
     def ask(self, comparisons: Sequence[Comparison]) -> np.ndarray:
         """Let this century's humans vote; see ``ProgressEnv.ask``."""
         return self._ask(comparisons)
 
-    def respond(self, prompts: Sequence[str]) -> list[str]:
+    def respond(self, prompts: Sequence[Prompt]) -> list[str]:
         """Let this century's humans reply; see ``ProgressEnv.respond``."""
         return self._respond(prompts)
+
+    def interaction(self, votes_per_comparison: int = 1) -> Interaction:
+        """The task inside a century; its questions take the way of ``ask`` and ``respond``. See ``ProgressEnv.interaction``."""
+        return Interaction(self, votes_per_comparison)

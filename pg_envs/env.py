@@ -11,8 +11,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from pg_envs.agent_view import AgentView
 from pg_envs.history.base import Survey, Values
 from pg_envs.history.registry import make_history
+from pg_envs.interaction import Interaction
+from pg_envs.models.conversation import Prompt
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace
 from pg_envs.questions import Questions
@@ -160,6 +163,11 @@ class ProgressEnv(gym.Env[Observation, Any]):
         """Questions asked in this episode."""
         return self._questions.n_in_episode
 
+    @property
+    def moment(self) -> int:
+        """A number that no other century of this or another episode of this environment has."""
+        return self._questions.moment
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode with the humans of the second century in view."""
         super().reset(seed=seed)
@@ -228,8 +236,11 @@ class ProgressEnv(gym.Env[Observation, Any]):
         self.count_queries(len(comparisons))
         return cast_votes(preferences, self.vote_rule, self._questions.rng(self._century))
 
-    def respond(self, prompts: Sequence[str]) -> list[str]:
-        """Let this century's humans (in Coevolve: the human proxy) reply to open questions.
+    def respond(self, prompts: Sequence[Prompt]) -> list[str]:
+        """Let this century's humans (in Coevolve: the human proxy) reply to open questions, or go on with conversations.
+
+        Args:
+            prompts: Texts, or lists of turns as chat templates take them; the humans write the assistant's next turn.
 
         Raises:
             QueryBudgetExceeded: As ``ask``.
@@ -240,6 +251,19 @@ class ProgressEnv(gym.Env[Observation, Any]):
         replies = self.history.respond(self._voters, prompts, self._questions.rng(self._century))
         self.count_queries(len(prompts))
         return replies
+
+    def interaction(self, votes_per_comparison: int = 1) -> Interaction:
+        """The century in view as a task for any trainer: ``prompts(seed)``, ``reply(messages)``, ``score(messages)``.
+
+        This goes past wrappers, as ``ask`` does; ``AgentView(env).interaction()`` goes through them.
+
+        Args:
+            votes_per_comparison: How many votes a score asks for, the first time in a century; see ``Interaction``.
+
+        Raises:
+            TypeError: If the history is simulated: its humans have no words.
+        """
+        return Interaction(AgentView(self), votes_per_comparison)
 
     def count_queries(self, n: int) -> None:
         """Count ``n`` questions as asked in this century, without asking: for whoever replays an interrupted run."""

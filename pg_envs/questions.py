@@ -16,6 +16,7 @@ class Questions:
         budget: Questions allowed in a century, or None.
         n_in_century: Asked in the century in view.
         n_in_episode: Asked since ``begin``.
+        moment: How often a century has begun, over all episodes.
     """
 
     def __init__(self, budget: int | None) -> None:
@@ -27,6 +28,7 @@ class Questions:
         if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
             raise ValueError(f"query_budget={budget!r}: expected a whole number of questions per century, or None for no limit")
         self.budget = budget
+        self.moment = 0
         self.begin(0)
 
     def begin(self, seed: int) -> None:
@@ -38,6 +40,7 @@ class Questions:
     def next_century(self) -> None:
         """Begin a century."""
         self.n_in_century = 0
+        self.moment += 1
         self._rng: np.random.Generator | None = None
 
     def check(self, n: int, century_label: str) -> None:

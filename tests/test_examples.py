@@ -1,10 +1,13 @@
 """The examples and the README's loop run as they stand."""
 
+import functools
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -38,3 +41,13 @@ def test_forecast_on_simulated(tmp_path):
     scores = [float(score) for score in re.findall(r"mean score (\d\.\d+)", run("simulated_forecast.py", cwd=tmp_path).stdout)]
     assert len(scores) == 2
     assert scores[1] > scores[0]
+
+
+def test_trl_custom_loop_on_random_models(tmp_path, tiny_family, small_questionnaire, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(gym, "make", functools.partial(gym.make, questionnaire=small_questionnaire))
+    monkeypatch.setattr(sys, "argv", ["trl_custom_loop.py", "1"])
+    runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"), run_name="__main__")
+    found = re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3} after 1 steps and \d+ questions$", capsys.readouterr().out, re.MULTILINE)
+    assert found == ["C020", "C021"]
+    assert (tmp_path / "runs/trl-custom-loop/C021/adapter_model.safetensors").exists()

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from pg_envs.models.conversation import Prompt
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.values.survey import Comparison
 from wrappers.shared import progress_env
@@ -58,7 +59,7 @@ class QueryBudget(gym.Wrapper, gym.utils.RecordConstructorArgs):
         self._check(len(comparisons))
         return self.env.get_wrapper_attr("ask")(comparisons)
 
-    def respond(self, prompts: Sequence[str]) -> list[str]:
+    def respond(self, prompts: Sequence[Prompt]) -> list[str]:
         """As ``ProgressEnv.respond``.
 
         Raises:

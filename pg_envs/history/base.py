@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
 
+from pg_envs.models.conversation import Prompt
 from pg_envs.values.items import Questionnaire
 from pg_envs.values.scoring import Scoring
 from pg_envs.values.survey import Comparison, make_comparisons
@@ -75,6 +76,8 @@ class History(ABC):
     name: str
     labels: tuple[str, ...]
     policy_space: Space[Any]
+    speaks: ClassVar[bool] = True
+    """Whether its policies are language models, which can converse."""
 
     @property
     def n_centuries(self) -> int:
@@ -106,8 +109,8 @@ class History(ABC):
         """(Q,) ``preferences`` of a century's humans on the whole survey."""
 
     @abstractmethod
-    def respond(self, policy: Any, prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
-        """A policy's replies to open questions."""
+    def respond(self, policy: Any, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[str]:
+        """A policy's replies to open questions, or to conversations."""
 
     @abstractmethod
     def influence(self, proxy: Any, source: Any, n_epochs: int, rng: np.random.Generator) -> Any:

@@ -12,6 +12,7 @@ from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording_data import RecordedCentury
 from pg_envs.models.bases import check_bases, pinned
+from pg_envs.models.conversation import Prompt
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace, ModelSpace
 from pg_envs.progress import report
@@ -95,7 +96,7 @@ class LiveHistory(ModelHistory):
         """The century's recorded answers, if there are any and they are these weights'."""
         return None if self.recording is None else self.recording.of_weights(century, self.refs[century])
 
-    def _human_replies(self, century: int, prompts: Sequence[str], seed: int) -> list[str]:
+    def _human_replies(self, century: int, prompts: Sequence[Prompt], seed: int) -> list[str]:
         return self.engine.generate(self.refs[century], prompts, seed=seed)
 
     def describe(self) -> dict[str, Any]:

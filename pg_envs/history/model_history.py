@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pg_envs.history.base import History, Survey, Values
+from pg_envs.models.conversation import Prompt
 from pg_envs.models.engine import Engine, make_engine
 from pg_envs.models.ref import ModelRef
 from pg_envs.values.items import Item, Questionnaire
@@ -57,8 +58,8 @@ class ModelHistory(History):
         """How a century's humans answer at least these items; see ``option_probabilities``."""
 
     @abstractmethod
-    def _human_replies(self, century: int, prompts: Sequence[str], seed: int) -> list[str]:
-        """Replies of a century's humans to open questions."""
+    def _human_replies(self, century: int, prompts: Sequence[Prompt], seed: int) -> list[str]:
+        """Replies of a century's humans to open questions, or to conversations."""
 
     @cached_property
     def engine(self) -> Engine:
@@ -104,8 +105,8 @@ class ModelHistory(History):
         """(Q,) preferences of the century's model on the survey."""
         return self.preferences(self.refs[century], self.survey.comparisons)
 
-    def respond(self, policy: ModelRef, prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
-        """Replies to open questions, sampled at temperature 1."""
+    def respond(self, policy: ModelRef, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[str]:
+        """Replies to open questions, or to conversations, sampled at temperature 1."""
         # Drawn whoever replies, so that draws that follow are the same from a recording as they were live.
         seed = int(rng.integers(2**31))
         if policy in self.refs:

@@ -13,6 +13,7 @@ from pg_envs.history.base import Survey, Values
 from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recording import MANIFEST, Manifest, RecordingError, read_manifest
 from pg_envs.history.recording_data import RecordedCentury, file_sha256
+from pg_envs.models.conversation import Prompt, as_messages, as_prompt
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.space import AnyModelSpace
 from pg_envs.values.items import Item, Questionnaire
@@ -98,15 +99,21 @@ class RecordedHistory(ModelHistory):
                 )
         return by_item
 
-    def _human_replies(self, century: int, prompts: Sequence[str], seed: int) -> list[str]:
+    def _human_replies(self, century: int, prompts: Sequence[Prompt], seed: int) -> list[str]:
         replies = self._centuries[century].replies
-        for prompt in prompts:
+        asked = [as_prompt(as_messages(prompt)) for prompt in prompts]
+        for prompt in asked:
+            if not isinstance(prompt, str):
+                raise RecordingError(
+                    f"{self.folder} has replies to single prompts only, and {self.labels[century]} was to go on with a conversation of "
+                    f"{len(prompt)} turns; use a live history"
+                )
             if prompt not in replies:
                 raise RecordingError(
                     f"{self.folder} has no reply of {self.labels[century]} to {prompt[:80]!r}: only {len(replies)} prompts are recorded, "
                     "those of pg_envs.values.open_questions when it was made; ask one of them, or use a live history"
                 )
-        return [replies[prompt] for prompt in prompts]
+        return [replies[str(prompt)] for prompt in asked]
 
     def influence(self, proxy: ModelRef, source: ModelRef, n_epochs: int, rng: np.random.Generator) -> ModelRef:
         """As live; what a recorded century teaches is drawn from its recorded probabilities.

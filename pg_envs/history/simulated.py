@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.spaces import Box
 
 from pg_envs.history.base import CENTURIES, History, Survey, Values
 from pg_envs.history.trajectories import planted, smooth_random
+from pg_envs.models.conversation import Prompt
 from pg_envs.values.dimensions import GROUPS, N_DIMENSIONS, WORLDVIEWS
 from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.survey import Comparison
@@ -24,6 +25,7 @@ class SimulatedHistory(History):
     """The published trajectory; humans answer at random according to their values."""
 
     name = "simulated"
+    speaks: ClassVar[bool] = False
 
     def __init__(self, survey: Survey, evaluation: Questionnaire, first: int = 0, last: int = len(CENTURIES) - 1) -> None:
         """Make the history of centuries ``first`` to ``last`` (indices into C013 ... C021, both included)."""
@@ -68,7 +70,7 @@ class SimulatedHistory(History):
         """(Q,) preferences of a century's humans, computed once an episode."""
         return self._preferences[century]
 
-    def respond(self, policy: Any, prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    def respond(self, policy: Any, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[str]:
         """Simulated humans have no words.
 
         Raises:

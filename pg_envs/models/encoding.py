@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pg_envs.models.conversation import Prompt, as_messages
 
-def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
-    """The tokens of user turns within the tokenizer's chat template, up to where the reply begins."""
-    turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int]]:
+    """The tokens of user turns, or of whole conversations, within the tokenizer's chat template, up to where the reply begins."""
+    turns = [as_messages(prompt) for prompt in prompts]
     texts = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     return tokenizer(texts, add_special_tokens=False).input_ids
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pg_envs.models.conversation import Prompt
 from pg_envs.models.ref import ModelRef
 
 TRANSFORMERS, OPENAI = "transformers", "openai:"
@@ -43,9 +44,9 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, model: ModelRef, prompts: Sequence[str], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
-        """Reply to each prompt; temperature 0 is greedy, and the same seed gives the same replies."""
+        """Reply to each prompt, a user turn or a conversation; temperature 0 is greedy, and the same seed gives the same replies."""
         ...
 
     def check(self, model: ModelRef) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pg_envs.models.conversation import Prompt, as_messages
 from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import load_tokenizer
@@ -69,7 +70,7 @@ class OpenAIEngine:
         ]
 
     def generate(
-        self, model: ModelRef, prompts: Sequence[str], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
         """Reply to each prompt; see ``Engine``. Equal prompts have different seeds, so their replies may differ.
 
@@ -81,7 +82,7 @@ class OpenAIEngine:
         seeds = np.random.SeedSequence(seed).generate_state(len(prompts)) >> 1
         sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1.0}
         bodies = [
-            {"model": str(model), "messages": [{"role": "user", "content": prompt}], "seed": int(own), **sampling}
+            {"model": str(model), "messages": as_messages(prompt), "seed": int(own), **sampling}
             for prompt, own in zip(prompts, seeds, strict=True)
         ]
         return self.server.ask_all(REPLY, bodies)

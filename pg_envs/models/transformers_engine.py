@@ -12,6 +12,7 @@ from peft import PeftModel
 
 from pg_envs.models.batching import Batch, batches, by_length
 from pg_envs.models.checks import check_files
+from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype
@@ -75,7 +76,7 @@ class TransformersEngine:
         return [results[index] for index in range(len(prompts))]
 
     def generate(
-        self, model: ModelRef, prompts: Sequence[str], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
         """Reply to each prompt; see ``Engine``."""
         replies: dict[int, str] = {}

@@ -129,6 +129,15 @@ def test_generation_is_seeded_and_greedy_at_temperature_zero(random_base, tokeni
     assert greedy[0] == tokenizer.decode([token], skip_special_tokens=True).strip()
 
 
+def test_a_conversation_is_read_as_the_template_writes_it(tokenizer):
+    from pg_envs.models.encoding import encode_prompts
+
+    turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "It is right."}, {"role": "user", "content": "Is it?"}]
+    alone, together = encode_prompts(tokenizer, ["Is it?", turns])
+    assert tokenizer.decode(together) == "<|begin|><|user|>Why?<|assistant|>It is right.<|end|><|user|>Is it?<|assistant|>"
+    assert together[-len(alone) + 1 :] == alone[1:]
+
+
 def test_a_base_without_chat_template_gets_alpacas(random_base, tmp_path, tokenizer):
     import shutil
 

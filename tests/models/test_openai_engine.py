@@ -217,7 +217,8 @@ def test_a_model_that_is_not_served_is_refused_with_what_is(refs, models, tokeni
 
 
 def test_replies_are_the_models_and_follow_the_seed(refs, models, tokenizer):
-    prompts = ["Who goes there?", "Tell me of the sea.", "Who goes there?"]
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}, {"role": "user", "content": "Who are you?"}]
+    prompts = ["Who goes there?", "Tell me of the sea.", "Who goes there?", turns]
     with serving(models, tokenizer) as server:
         engine = make_engine(f"openai:{server.url}")
         greedy = engine.generate(refs[1], prompts, max_new_tokens=6, temperature=0.0)
