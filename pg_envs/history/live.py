@@ -12,6 +12,7 @@ from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording_data import RecordedCentury
 from pg_envs.models.bases import check_bases, pinned
+from pg_envs.models.engine import OPENAI
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace, ModelSpace
 from pg_envs.progress import report
@@ -58,7 +59,7 @@ class LiveHistory(ModelHistory):
         Raises:
             ModelRefError: If one is not to be had, with what to do.
         """
-        if self.engine_name == "transformers":
+        if not self.engine_name.startswith(OPENAI):
             check_bases(self.refs)
         super().reset(rng)
 
