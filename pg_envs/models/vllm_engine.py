@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pg_envs.models.bases import base_folder
-from pg_envs.models.checks import check_files, fingerprint
+from pg_envs.models.checks import adapter_shapes, check_files, fingerprint
 from pg_envs.models.encoding import encode_prompts
 from pg_envs.models.engine import AnswerLogprobs, EngineError, reply_seeds
-from pg_envs.models.loading import default_device, inference_dtype, load_tokenizer
+from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
-from pg_envs.models.resident import MAX_ADAPTERS
+from pg_envs.models.vllm_process import adaptable_layers, shut_down, start
 from pg_envs.models.vllm_settings import VLLMSettings
 from pg_envs.models.whole_rows import Rows, scored_whole
 from pg_envs.progress import report
 
-GIB = 2**30
-PROCESSOR_KV_CACHE_GIB = 2.0
-"""Small beside the weights of a large model, and enough for one prompt of 8,192 tokens to an 8B Llama in float32."""
 ROWS_AT_ONCE = 512
 """Enough to keep vLLM's own batches full, and few enough for progress to be seen."""
-ENVIRONMENT = {
-    # By default vLLM tells its makers about each start.
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    # A process forked after torch has used OpenMP or CUDA hangs or fails.
-    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-}
-"""Set before vLLM is imported, unless the user has set them."""
 
 
 class VLLMEngine:
@@ -108,8 +95,8 @@ class VLLMEngine:
             base = ModelRef(model.base, model.revision)
             report(f"loading {base}", 0, 1)
             self._tokenizer = load_tokenizer(base)
-            self._llm = _start(base, self.settings)
-            self._stop = weakref.finalize(self, _shut_down, self._llm)
+            self._llm = start(base, self.settings)
+            self._stop = weakref.finalize(self, shut_down, self._llm)
             self._base = (model.base, model.revision)
 
     def _run(self, model: ModelRef, rows: Rows, sampling: Sequence[Any], what: str) -> list[Any]:
@@ -144,6 +131,12 @@ class VLLMEngine:
             return None
         if self.settings.max_lora_rank == 0:
             raise ModelRefError(f"{model}: vLLM was started without adapters; leave max_lora_rank=0 out of the engine's name")
+        changed = {name.split(".lora_")[0].split(".")[-1] for name in adapter_shapes(model, model.adapter)}
+        if not changed <= set(adaptable_layers(model)):
+            raise ModelRefError(
+                f"{model}: the adapter changes {', '.join(sorted(changed - set(adaptable_layers(model))))}, which vLLM would leave "
+                "unchanged where it scores answers; use the engine 'transformers'"
+            )
         from vllm.lora.request import LoRARequest
 
         # Weights, not paths, say whether vLLM has an adapter: a folder may have been written anew.
@@ -159,40 +152,6 @@ class VLLMEngine:
                 "a larger max_lora_rank in the engine's name"
             ) from error
         return request
-
-
-def _start(base: ModelRef, settings: VLLMSettings) -> Any:
-    """A running ``vllm.LLM``; in eager mode, since CUDA graphs take long to record and speed up nothing but long replies."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from vllm import LLM
-
-    device = default_device()
-    cache_gib = PROCESSOR_KV_CACHE_GIB if settings.kv_cache_gib is None and device.type == "cpu" else settings.kv_cache_gib
-    lora = {"enable_lora": True, "max_lora_rank": settings.max_lora_rank, "max_loras": 1, "max_cpu_loras": MAX_ADAPTERS}
-    try:
-        return LLM(
-            model=str(base_folder(base)),
-            load_format="safetensors",
-            trust_remote_code=False,
-            dtype=str(inference_dtype(device)).removeprefix("torch.") if settings.dtype == "auto" else settings.dtype,
-            max_model_len=settings.max_model_len,
-            kv_cache_memory_bytes=None if cache_gib is None else int(cache_gib * GIB),
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            tensor_parallel_size=settings.tensor_parallel_size,
-            enable_prefix_caching=True,
-            enforce_eager=True,
-            **(lora if settings.max_lora_rank else {}),
-        )
-    except (RuntimeError, ValueError, OSError) as error:
-        raise EngineError(
-            f"{base}: vLLM does not start: {error}; what its process wrote above says more. Scripts need "
-            "'if __name__ == \"__main__\":'; a smaller max_model_len in the engine's name needs a smaller kv_cache_gib"
-        ) from error
-
-
-def _shut_down(llm: Any) -> None:
-    llm.llm_engine.engine_core.shutdown()
 
 
 def _prompt_logprobs(output: Any) -> list[float]:
