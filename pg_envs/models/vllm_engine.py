@@ -105,9 +105,9 @@ class VLLMEngine:
         adapter = self._adapter(model)
         outputs: list[Any] = []
         try:
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                asked = [{"prompt_token_ids": row} for row in rows[start : start + ROWS_AT_ONCE]]
-                chosen = list(sampling[start : start + ROWS_AT_ONCE])
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                asked = [{"prompt_token_ids": row} for row in rows[first : first + ROWS_AT_ONCE]]
+                chosen = list(sampling[first : first + ROWS_AT_ONCE])
                 outputs += self._llm.generate(asked, chosen, lora_request=adapter, use_tqdm=False)
                 report(what, len(outputs), len(rows))
         except BaseException:
