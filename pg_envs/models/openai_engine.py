@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from pg_envs.models.conversation import Prompt, as_messages
-from pg_envs.models.encoding import encode_answer, encode_prompts
-from pg_envs.models.engine import AnswerLogprobs
+from pg_envs.models.engine import AnswerLogprobs, reply_seeds
 from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.openai_server import Body, Malformed, OpenAIServer, Route
 from pg_envs.models.openai_settings import OpenAISettings
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.models.whole_rows import scored_whole
 
 NO_PROMPT_LOGPROBS = "a server that gives no log-probabilities of prompts can still be asked with mode='generate'"
 LOGPROB_RANGE = (-1e6, 1e-3)
@@ -59,15 +57,12 @@ class OpenAIEngine:
             EngineError: If the server fails for good, or gives no log-probabilities of prompts.
         """
         self.check(model)
-        tokenizer = self._tokenizer_of(model)
-        prompt_ids = encode_prompts(tokenizer, prompts)
-        answer_ids = [[encode_answer(tokenizer, answer) for answer in group] for group in answers]
-        bodies = [_echoed(str(model), head + tail) for head, group in zip(prompt_ids, answer_ids, strict=True) for tail in group]
-        logprobs = iter(self.server.ask_all(ECHO, bodies))
-        return [
-            AnswerLogprobs(np.array([sum(next(logprobs)[-len(tail) :]) for tail in group]), np.array([len(tail) for tail in group]))
-            for group in answer_ids
-        ]
+        return scored_whole(
+            self._tokenizer_of(model),
+            prompts,
+            answers,
+            lambda rows: self.server.ask_all(ECHO, [_echoed(str(model), row) for row in rows]),
+        )
 
     def generate(
         self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
@@ -78,12 +73,10 @@ class OpenAIEngine:
             EngineError: If the server fails for good.
         """
         self.check(model)
-        # 31 bits: some servers take 32 set bits to mean a seed of their own choice.
-        seeds = np.random.SeedSequence(seed).generate_state(len(prompts)) >> 1
         sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1.0}
         bodies = [
-            {"model": str(model), "messages": as_messages(prompt), "seed": int(own), **sampling}
-            for prompt, own in zip(prompts, seeds, strict=True)
+            {"model": str(model), "messages": as_messages(prompt), "seed": own, **sampling}
+            for prompt, own in zip(prompts, reply_seeds(seed, len(prompts)), strict=True)
         ]
         return self.server.ask_all(REPLY, bodies)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pg_envs.models.engine import OPENAI, EngineError
+from pg_envs.models.settings import read_settings
 
 EXAMPLE = f"{OPENAI}http://127.0.0.1:8000/v1?concurrency=8&timeout_s=60"
 KINDS: dict[str, type] = {"concurrency": int, "timeout_s": float, "retries": int, "backoff_s": float}
@@ -54,24 +55,8 @@ class OpenAISettings:
             EngineError: If the URL is none, or a setting is unknown, given twice, or of the wrong kind.
         """
         url, _, query = name.removeprefix(OPENAI).partition("?")
-        numbers: dict[str, float] = {}
-        for key, text in parse_qsl(query, keep_blank_values=True):
-            # Values of unknown keys are not repeated: somebody may have written a key to a server there.
-            if key not in KINDS:
-                raise EngineError(f"engine {OPENAI}{_without_user(url)}: unknown setting {key!r}; choose from {', '.join(KINDS)}")
-            if key in numbers:
-                raise EngineError(f"engine {OPENAI}{url}: {key} is given twice; give it once")
-            numbers[key] = _number(key, text)
-        return cls(url.rstrip("/"), **numbers)  # type: ignore[arg-type]
-
-
-def _number(key: str, text: str) -> float:
-    kind = KINDS[key]
-    try:
-        return kind(text)
-    except ValueError as error:
-        expected = "a whole number" if kind is int else "a number"
-        raise EngineError(f"{key}={text!r}: expected {expected}") from error
+        numbers = read_settings(f"{OPENAI}{_without_user(url)}", query, KINDS)
+        return cls(url.rstrip("/"), **numbers)
 
 
 def _check_url(url: str) -> None:
