@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -91,24 +90,6 @@ COMMANDS: Any = (
 )
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """``["lookahead=2", "votes=majority"]`` as a dict; values are JSON where they can be, else text.
-
-    Raises:
-        ValueError: If a pair has no ``=``.
-    """
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise ValueError(f"{pair!r}: expected KEY=VALUE")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
 def _summary(env_id: str) -> str:
     """The first line of an environment's docstring."""
     return (load_env_creator(str(gym.spec(env_id).entry_point)).__doc__ or "").splitlines()[0]
@@ -136,7 +117,7 @@ def list_choices() -> None:
 
 
 def _run(command: Run) -> int:
-    from pg_envs.benchmark import run_and_save
+    from pg_envs.one_run import run_and_save
 
     return 0 if run_and_save(command) else EXIT_INTERRUPTED
 
