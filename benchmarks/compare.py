@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from intervals import interval
 from matplotlib.figure import Figure
 
 import pg_envs  # noqa: F401 - registers the environments
 from pg_envs.display import quieten_libraries
+from pg_envs.intervals import interval
 from pg_envs.plugins import find_agent, make_config
 from pg_envs.results import skill, write_json
 from pg_envs.runner import run_episode

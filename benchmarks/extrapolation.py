@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 
 import gymnasium as gym
-from intervals import half_width
 from matplotlib.figure import Figure
 
 import pg_envs  # noqa: F401 - registers the environments
 from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig
+from pg_envs.intervals import half_width
 from pg_envs.runner import run_episode
 
 HISTORIES = ("simulated", "simulated-random")

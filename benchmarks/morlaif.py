@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from intervals import interval
 from matplotlib.figure import Figure
 from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, count, draw_answer, draw_prompt, prompts, turn
 from seeds import over_seeds
@@ -26,6 +25,7 @@ from agents.on_policy import rloo
 from agents.principles import Principle
 from agents.reward_models import RewardModelConfig, Scores, ordered_rightly, reward_models
 from agents.scalarisers import SCALARISERS
+from pg_envs.intervals import interval
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.ref import ModelRef
 from pg_envs.results import write_json

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from intervals import interval
 from matplotlib.figure import Figure
 from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, draw_prompt, pairs, prompts
 from seeds import over_seeds
@@ -22,6 +21,7 @@ from agents.on_policy import rloo
 from agents.reward_models import ordered_rightly
 from agents.seq2seq_rm import Seq2SeqRMConfig, accuracy, rewriter_reward, train_rewriter
 from agents.token_level import train_on_token_rewards
+from pg_envs.intervals import interval
 from pg_envs.models.reward import RewardModel, train_reward_model
 from pg_envs.results import write_json
 

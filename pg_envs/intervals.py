@@ -1,4 +1,4 @@
-"""Means over seeds with their 95% intervals, as all reports here give them."""
+"""Means over seeds with their 95% intervals, as all reports give them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 
 def half_width(values: Sequence[float]) -> float:
     """Half of the 95% interval of the mean (Student's t); at least two values."""
-    return float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def interval(values: Sequence[float]) -> str:

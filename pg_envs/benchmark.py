@@ -1,0 +1,113 @@
+"""A grid of runs: agents x environments x seeds, each as ``pg-envs run`` in its own folder, and the table of them all."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from pg_envs.grid.cells import check_fit, check_folders, make_cells, parse_choice, parse_environment
+from pg_envs.grid.processes import processes
+from pg_envs.grid.state import STATE_FILE, GridState
+from pg_envs.grid.table import as_markdown, make_table
+from pg_envs.one_run import finished_result
+from pg_envs.results import write_json, write_text
+from pg_envs.settings import parse_settings
+
+if TYPE_CHECKING:
+    from pg_envs.cli import Benchmark
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a grid."""
+
+    errors: dict[str, str]
+    """Of the runs that failed, by their names."""
+    table: str | None
+    """The table as Markdown; None if no run has finished."""
+
+
+def run_grid(options: Benchmark) -> Outcome:
+    """Do what ``pg-envs benchmark`` was asked for.
+
+    Finished runs in ``options.out`` are kept, half-finished ones are gone on with, and what is in the way of a run is never overwritten.
+
+    Raises:
+        ValueError, TypeError: If the input is at fault; nothing has been written then.
+        FileExistsError: If a folder holds anything but the run that belongs there.
+        KeyboardInterrupt: After Ctrl-C; ``state.json`` says what is finished.
+    """
+    environments = [parse_environment(text) for text in options.envs]
+    agents = [parse_choice(text) for text in options.agents]
+    _check_pairs(options.pairs, [agent.label for agent in agents])
+    env_args = {"history": options.history, **parse_settings(options.env_args)}
+    out = options.out.absolute()
+    cells = make_cells(out, agents, environments, options.seeds, parse_settings(options.agent_args), env_args)
+    check_folders(cells)
+    check_fit(cell for cell in cells if finished_result(cell.folder) is None)
+    command = canonical_command(options)
+    with _engine(options) as carry_out, _alone_in(out):
+        results = {cell.name: finished_result(cell.folder) for cell in cells}
+        to_do = [cell for cell in cells if results[cell.name] is None]
+        state = GridState(out, command, results, results.keys() - {cell.name for cell in to_do})
+        logs = out / "logs"
+        logs.mkdir(exist_ok=True)
+        try:
+            carry_out(to_do, logs, state.tell)
+        except KeyboardInterrupt:
+            state.interrupt()
+            raise
+        finished = {cell.name: result for cell in cells if (result := finished_result(cell.folder)) is not None}
+        return Outcome(state.errors, _write_table(out, make_table(cells, finished, command, options.pairs)) if finished else None)
+
+
+def canonical_command(options: Benchmark) -> str:
+    """The command with all that makes numbers, and nothing that does not: where and by whom runs are carried out."""
+    words = ["pg-envs", "benchmark", "--agents", *options.agents, "--envs", *options.envs]
+    words += ["--seeds", *map(str, options.seeds), "--history", options.history]
+    for name, values in (("--env-args", options.env_args), ("--agent-args", options.agent_args)):
+        words += [name, *values] if values else []
+    words += ["--pairs", *(label for pair in options.pairs for label in pair)] if options.pairs else []
+    return shlex.join(words)
+
+
+def _check_pairs(pairs: list[tuple[str, str]], agents: list[str]) -> None:
+    for label in (label for pair in pairs for label in pair):
+        if label not in agents:
+            raise ValueError(f"--pairs {label}: expected agents as --agents names them: {', '.join(agents)}")
+
+
+@contextmanager
+def _engine(options: Benchmark) -> Iterator[Any]:
+    """What carries out runs."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = 1 if options.workers is None else options.workers
+    with processes(workers, options.threads or max(1, n_cores // max(1, workers))) as engine:
+        yield engine
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Nobody else may run a grid in the same folder; the lock is the operating system's, which takes it back from who died."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ValueError(
+            f"{out} is in use by another pg-envs benchmark ({out / STATE_FILE} names its process); wait for it, or choose another --out"
+        ) from error
+
+
+def _write_table(out: Path, table: dict[str, Any]) -> str:
+    text = as_markdown(table)
+    write_json(out / "table.json", table)
+    write_text(out / "table.md", text)
+    return text
