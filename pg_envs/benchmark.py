@@ -89,7 +89,8 @@ def _engine(options: Benchmark) -> Iterator[Any]:
     """What carries out runs."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = 1 if options.workers is None else options.workers
-    with processes(workers, options.threads or max(1, n_cores // max(1, workers))) as engine:
+    threads = max(1, n_cores // max(1, workers)) if options.threads is None else options.threads
+    with processes(workers, threads) as engine:
         yield engine
 
 

@@ -58,24 +58,16 @@ class Benchmark:
     stopped with Ctrl-C.
     """
 
-    agents: Annotated[
-        list[str], _help("names as in run, perhaps with settings, e.g. no-op lifelong-dpo:learning_rate=5e-4,independent=true")
-    ]
+    agents: Annotated[list[str], _help("as in run, or with settings: lifelong-dpo:learning_rate=5e-4,independent=true")]
     out: Annotated[Path, _help("folder for the runs and the table; one grid at a time may run in it")]
-    envs: Annotated[
-        list[str], _help("Follow, Predict, Coevolve or ids as in run, perhaps with settings, e.g. Predict:lookahead=2,votes=majority")
-    ] = field(default_factory=lambda: ["Follow"])
+    envs: Annotated[list[str], _help("Follow, Predict, Coevolve, as in run, or with settings: Predict:lookahead=2,votes=majority")] = field(
+        default_factory=lambda: ["Follow"]
+    )
     seeds: Annotated[list[int], _help("every agent is run with each")] = field(default_factory=lambda: [0, 1, 2])
     history: Annotated[str, _help("as in run, for all environments")] = "histtiny"
-    env_args: Annotated[list[str], _help("settings of all environments, as in run; an environment's own go before them")] = field(
-        default_factory=list
-    )
-    agent_args: Annotated[list[str], _help("settings of all agents, as in run; an agent's own go before them")] = field(
-        default_factory=list
-    )
-    pairs: Annotated[list[tuple[str, str]], _help("A B C D: also give the differences A - B and C - D on the same seeds")] = field(
-        default_factory=list
-    )
+    env_args: Annotated[list[str], _help("of all environments, as in run; one's own go before them")] = field(default_factory=list)
+    agent_args: Annotated[list[str], _help("of all agents, as in run; one's own go before them")] = field(default_factory=list)
+    pairs: Annotated[list[tuple[str, str]], _help("A B C D: give the differences A - B and C - D too")] = field(default_factory=list)
     workers: Annotated[int | None, _help("runs at a time, each in a process of its own; 1 by default")] = None
     threads: Annotated[int | None, _help("threads of each run; by default its share of the cores")] = None
 

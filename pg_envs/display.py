@@ -90,7 +90,7 @@ class GridDisplay:
         """Take a progress report."""
         self.progress.update(self.task, description=what, completed=done, total=total)
         if not self.console.is_terminal:
-            self.console.print(what, highlight=False)
+            self.console.print(what, highlight=False, soft_wrap=True)
 
 
 def quieten_libraries() -> None:

@@ -136,7 +136,7 @@ def test_finished_runs_are_kept_and_a_larger_grid_runs_what_is_new(workplace, no
         (["--workers", "0"], "--workers 0"),
         (["--threads", "0"], "--threads 0"),
     ],
-    ids=" ".join,
+    ids=str,
 )
 def test_bad_input_is_refused_before_anything_is_written(arguments, words, workplace, capsys):
     assert main(grid(*arguments)) == 2
@@ -193,9 +193,8 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(workplace):
     (workplace / "wait-1").touch()
     state_file = workplace / "grid" / "state.json"
     # A process that runs in the background would ignore SIGINT, and hand that on.
-    grid_process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-    )
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    grid_process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **heed)
     half = workplace / "grid" / "follow-eventful.Eventful-simulated-s1" / "result.json"
     deadline = time.monotonic() + 60
     while not (half.exists() and json.loads(state_file.read_text())["counts"]["done"] == 1):

@@ -122,9 +122,7 @@ def check_folders(cells: Iterable[Cell]) -> None:
                     f"expected {json.dumps(cell.config)}: choose another --out"
                 )
         elif cell.folder.is_dir() and any(path.suffix != ".tmp" for path in cell.folder.iterdir()):
-            raise FileExistsError(
-                f"{cell.folder} exists, is no run (it has no config.json), and is never overwritten; choose another --out"
-            )
+            raise FileExistsError(f"{cell.folder} has no config.json, so is no run, and is never overwritten; choose another --out")
 
 
 def check_fit(cells: Iterable[Cell]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
 from pg_envs.grid.cells import Cell
 from pg_envs.intervals import half_width, interval
+from pg_envs.one_run import BASELINES
 
 BySeed = dict[int, dict[str, Any]]
 """Results by their seeds."""
@@ -37,8 +38,8 @@ def make_table(cells: Sequence[Cell], results: dict[str, dict[str, Any]], comman
     baselines = []
     for environment in environments:
         # Every run scores them in its own environment; with the same seed they are the same, whatever the agent.
-        by_seed = {seed: result for (one, _), runs in found.items() if one == environment for seed, result in sorted(runs.items())}
-        scores = {name: {seed: r["baselines"][name] for seed, r in by_seed.items()} for name in ("no-op", "oracle")}
+        by_seed = {seed: result for (one, _), runs in found.items() if one == environment for seed, result in runs.items()}
+        scores = {name: {seed: by_seed[seed]["baselines"][name] for seed in sorted(by_seed)} for name in BASELINES}
         baselines.append({"environment": environment, **{name: _figures(values) for name, values in scores.items()}})
     differences = []
     for environment, (first, second) in product(environments, pairs):
@@ -69,36 +70,22 @@ def as_markdown(table: dict[str, Any]) -> str:
     with_lag = any("lag" in row for row in table["runs"])
     if with_lag:
         lines.append("Lag is Coevolve's lock-in lag in centuries, the mean over its steps.")
-    columns = [
-        "environment",
-        "agent",
-        "seeds",
-        "score",
-        "skill",
-        "skill by seed",
-        "score by upstream's formula",
-        *(["lag"] if with_lag else []),
-    ]
+    columns = ["environment", "agent", "seeds", "score", "skill", "skill by seed", "score by upstream's formula"]
+    columns += ["lag"] if with_lag else []
     rows = []
     for row in table["runs"]:
         skills = ", ".join("undefined" if value is None else f"{value:.3f}" for value in row["skill"]["by_seed"].values())
         cells = [row["environment"], row["agent"], _words(row["seeds"]), _interval(row["score"]), _interval(row["skill"]), skills]
         rows.append([*cells, _interval(row["score_upstream"]), *([_interval(row["lag"]) if "lag" in row else ""] if with_lag else [])])
-    lines += ["", *_grid(columns, rows)]
+    lines += ["", *_table_lines(columns, rows)]
     scores = [[row["environment"], _interval(row["no-op"]), _interval(row["oracle"])] for row in table["baselines"]]
-    lines += ["", *_grid(["environment", "score of never learning (no-op)", "score of the humans themselves (oracle)"], scores)]
+    lines += ["", *_table_lines(["environment", "score of never learning (no-op)", "score of the humans themselves (oracle)"], scores)]
     if table["differences"]:
-        rows = [
-            [
-                row["environment"],
-                f"{row['first']} - {row['second']}",
-                _words(row["seeds"]),
-                _interval(row["score"]),
-                _interval(row["skill"]),
-            ]
-            for row in table["differences"]
-        ]
-        lines += ["", *_grid(["environment", "difference, same seeds", "seeds", "score", "skill"], rows)]
+        rows = []
+        for row in table["differences"]:
+            names = [row["environment"], f"{row['first']} - {row['second']}", _words(row["seeds"])]
+            rows.append([*names, _interval(row["score"]), _interval(row["skill"])])
+        lines += ["", *_table_lines(["environment", "difference, same seeds", "seeds", "score", "skill"], rows)]
     if table["missing"]:
         lines += ["", f"Missing, since they did not finish: {_words(table['missing'])}."]
     lines += [""] + ["Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()) for versions in table["versions"]]
@@ -135,13 +122,16 @@ def _minus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _distinct(items: Any) -> list[Any]:
-    return [item for i, item in enumerate(everything) if item not in everything[:i]] if (everything := list(items)) else []
+def _distinct(items: Iterable[Any]) -> list[Any]:
+    distinct: list[Any] = []
+    for item in items:
+        distinct += [item] if item not in distinct else []
+    return distinct
 
 
 def _words(items: Sequence[Any]) -> str:
     return ", ".join(map(str, items))
 
 
-def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
