@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from pg_envs.grid.cells import check_fit, check_folders, make_cells, parse_choice, parse_environment
+from pg_envs.grid.engine import Engine
 from pg_envs.grid.processes import processes
+from pg_envs.grid.ray_cluster import ray_cluster
 from pg_envs.grid.state import STATE_FILE, GridState
 from pg_envs.grid.table import as_markdown, make_table
 from pg_envs.one_run import finished_result
@@ -85,8 +87,14 @@ def _check_pairs(pairs: list[tuple[str, str]], agents: list[str]) -> None:
 
 
 @contextmanager
-def _engine(options: Benchmark) -> Iterator[Any]:
+def _engine(options: Benchmark) -> Iterator[Engine]:
     """What carries out runs."""
+    if options.ray is not None:
+        if options.workers is not None:
+            raise ValueError(f"--workers {options.workers}: with --ray, as many run at a time as the cluster has CPUs for; leave it out")
+        with ray_cluster(options.ray, 1 if options.threads is None else options.threads) as engine:
+            yield engine
+        return
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = 1 if options.workers is None else options.workers
     threads = max(1, n_cores // max(1, workers)) if options.threads is None else options.threads

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 from pg_envs.grid.cells import Cell
-from pg_envs.grid.state import State
+from pg_envs.grid.engine import Engine, Tell
 from pg_envs.one_run import OneRun
-
-Tell = Callable[[str, State, str], None]
-"""Called with a run's name, what has become of it, and the error if it failed."""
-Engine = Callable[[Sequence[Cell], Path, Tell], None]
-"""Carries out runs, given where logs go, until all are done or have failed."""
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOPPING_S = 20.0
