@@ -11,7 +11,6 @@ import pytest
 from filelock import FileLock
 
 from pg_envs.cli import main
-from pg_envs.one_run import OneRun
 
 AGENT_MODULE = '''
 import os
@@ -55,29 +54,6 @@ def workplace(tmp_path, monkeypatch):
 @pytest.fixture
 def no_pictures(monkeypatch):
     monkeypatch.setattr("pg_envs.one_run.plot_trajectory", lambda result, path: None)
-
-
-@pytest.fixture
-def ran(monkeypatch):
-    """Has runs carried out in this process, which is faster; gives their names."""
-    names = []
-
-    def work_here(cells, logs, tell):
-        for cell in cells:
-            names.append(cell.name)
-            tell(cell.name, "running", "")
-            OneRun(cell.folder, cell.config).carry_out()
-            tell(cell.name, "done", "")
-
-    class Here:
-        def __enter__(self):
-            return work_here
-
-        def __exit__(self, *error):
-            return None
-
-    monkeypatch.setattr("pg_envs.benchmark.processes", lambda workers, threads: Here())
-    return names
 
 
 def grid(*arguments, agents=("no-op", "random"), seeds=("0", "1")):

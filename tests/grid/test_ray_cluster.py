@@ -1,6 +1,5 @@
 """Grids on a Ray cluster of two nodes on this machine."""
 
-import json
 import sys
 import threading
 import time
@@ -23,16 +22,16 @@ pg_envs.one_run.plot_trajectory = lambda result, path: None
 
 
 class Counted(Agent):
-    \"\"\"Notes that it was begun, and waits in its third century while there is a file called wait.\"\"\"
+    \"\"\"In its third century: notes that it is there, waits while seed S's file wait-S is there, breaks if break-S is.\"\"\"
 
     def act(self, observation):
-        folder = Path(FOLDER)
+        folder, seed = Path(FOLDER), self.config.seed
         if observation["century"] == 3:
-            with (folder / f"begun-{self.config.seed}").open("a") as file:
+            with (folder / f"begun-{seed}").open("a") as file:
                 file.write("again ")
-            while (folder / "wait").exists():
+            while (folder / f"wait-{seed}").exists():
                 time.sleep(0.02)
-            if (folder / f"break-{self.config.seed}").exists():
+            if (folder / f"break-{seed}").exists():
                 raise RuntimeError("broken on purpose")
         self.policy = 0.9 * self.policy + 0.1 * self.century_rng(observation).uniform(-1, 1, 19)
         return self.policy
@@ -50,15 +49,14 @@ def workplace(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """A head without CPUs and two nodes of one each; taken down afterwards."""
+    """A head and another node, with a CPU each; taken down afterwards."""
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    memory = {"object_store_memory": 80 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
+    settings = {"num_cpus": 1, "include_log_monitor": False, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **settings})
     try:
-        nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
-        yield cluster, nodes
+        yield cluster, cluster.add_node(**settings)
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -71,43 +69,46 @@ def until(condition):
         time.sleep(0.05)
 
 
-def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, capsys):
-    cluster, nodes = cluster
-    command = ["benchmark", "--agents", "counted:Counted", "--seeds", "0", "1", "2", "--history", "simulated"]
-    on_ray = [*command, "--ray", cluster.address, "--out"]
-    (workplace / "wait").touch()
-    # The command stays in the main thread, as from a shell; what happens to the cluster meanwhile does not.
+def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, ran, capsys):
+    cluster, node = cluster
+    command = ["benchmark", "--agents", "counted:Counted", "--seeds", "0", "1", "2", "3", "--history", "simulated", "--out"]
+    waits = [workplace / f"wait-{seed}" for seed in (1, 2)]
+    for wait in waits:
+        wait.touch()
+    (workplace / "break-3").touch()
+
+    def begun():
+        return [path.read_text().count("again") if (path := workplace / f"begun-{seed}").exists() else 0 for seed in range(4)]
+
     lost = []
 
-    def lose_a_node():
-        until(lambda: len(list(workplace.glob("begun-*"))) == 2)
-        cluster.remove_node(nodes[1], allow_graceful=False)
-        lost.append(True)
-        (workplace / "wait").unlink()
+    def lose_the_node():
+        # Seed 0 is finished, since 1 and 2 have the two nodes.
+        until(lambda: begun()[:3] == [1, 1, 1])
+        cluster.remove_node(node, allow_graceful=False)
+        lost.append((workplace / "ray-grid" / "follow-counted.Counted-simulated-s0" / "upstream.json").stat().st_mtime_ns)
+        for wait in waits:
+            wait.unlink()
 
-    thread = threading.Thread(target=lose_a_node)
+    # The command stays in the main thread, as from a shell; what happens to the cluster meanwhile does not.
+    thread = threading.Thread(target=lose_the_node)
     thread.start()
-    code = main([*on_ray, "ray-grid"])
+    code = main([*command, "ray-grid", "--ray", cluster.address])
     thread.join()
-    assert lost == [True]
-    assert code == 0
-    begun = sorted(path.read_text().count("again") for path in workplace.glob("begun-*"))
-    assert begun == [1, 1, 2]
-    assert main([*command, "--out", "local-grid", "--threads", "1"]) == 0
-    for name in ("table.md", "table.json"):
+    assert code == 1
+    said = capsys.readouterr().err
+    # An error of the run itself is not tried again.
+    assert "follow-counted.Counted-simulated-s3 failed: RuntimeError: broken on purpose" in said
+    times = begun()
+    assert (times[0], sorted(times[1:3]), times[3]) == (1, [1, 2], 1)
+    assert [(workplace / "ray-grid" / "follow-counted.Counted-simulated-s0" / "upstream.json").stat().st_mtime_ns] == lost
+    log = (workplace / "ray-grid" / "logs" / "follow-counted.Counted-simulated-s3.log").read_text()
+    assert "counted.py" in log
+
+    assert main([*command, "local-grid"]) == 1
+    assert ran[0] == "follow-counted.Counted-simulated-s0"
+    for name in ("table.md", "table.json", *(f"{name}/result.json" for name in ran)):
         assert (workplace / "ray-grid" / name).read_bytes() == (workplace / "local-grid" / name).read_bytes()
-    results = [path.relative_to(workplace / "ray-grid") for path in (workplace / "ray-grid").glob("*/result.json")]
-    assert len(results) == 3
-    for path in results:
-        assert (workplace / "ray-grid" / path).read_bytes() == (workplace / "local-grid" / path).read_bytes()
-    # A larger grid keeps them, and an error of the run itself is not tried again.
-    (workplace / "break-3").touch()
-    capsys.readouterr()
-    assert main([*on_ray, "ray-grid", "--seeds", "0", "1", "2", "3"]) == 1
-    assert "follow-counted.Counted-simulated-s3 failed: RuntimeError: broken on purpose" in capsys.readouterr().err
-    assert sorted(path.read_text().count("again") for path in workplace.glob("begun-*"))[-1] == 3
-    assert (workplace / "begun-3").read_text() == "again "
-    assert json.loads((workplace / "ray-grid" / "table.json").read_text())["missing"] == ["follow-counted.Counted-simulated-s3"]
 
 
 @pytest.mark.parametrize(
