@@ -63,7 +63,7 @@ def run_grid(options: Benchmark) -> Outcome:
         logs.mkdir(exist_ok=True)
         try:
             carry_out(to_do, logs, state.tell)
-        except KeyboardInterrupt:
+        except BaseException:
             state.interrupt()
             raise
         finished = {cell.name: result for cell in cells if (result := finished_result(cell.folder)) is not None}

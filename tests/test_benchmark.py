@@ -76,7 +76,7 @@ def test_cells_are_the_same_as_runs(workplace, no_pictures, ran):
 
 
 def test_finished_runs_are_kept_and_a_larger_grid_runs_what_is_new(workplace, no_pictures, ran, capsys):
-    command = grid("--envs", "Follow", "Coevolve", "--pairs", "random", "no-op")
+    command = grid("--envs", "Follow", "Predict:lookahead=5", "--pairs", "random", "no-op")
     assert main(command) == 0
     assert len(ran) == 8
     before = contents(workplace / "grid")
@@ -130,14 +130,22 @@ def test_settings_other_than_those_of_the_run_that_is_there_are_refused(workplac
 
 def test_second_grid_in_the_same_folder_is_refused(workplace, no_pictures, ran, capsys):
     (workplace / "grid").mkdir()
+    command = grid(agents=["no-op"], seeds=["0"])
     with FileLock(workplace / "grid" / ".lock"):
-        assert main(grid()) == 2
+        assert main(command) == 2
     assert "in use by another pg-envs benchmark" in capsys.readouterr().err
     assert ran == []
-    assert main(grid()) == 0
+    assert main(command) == 0
 
 
 # ---------------------------------------------------------------------- in processes
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_broken_and_dying_runs_stop_no_other_and_are_gone_on_with(workplace, no_pictures, capsys):
@@ -172,10 +180,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(workplace):
     heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     grid_process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **heed)
     half = workplace / "grid" / "follow-eventful.Eventful-simulated-s1" / "result.json"
-    deadline = time.monotonic() + 60
-    while not (half.exists() and json.loads(state_file.read_text())["counts"]["done"] == 1):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: half.exists() and json.loads(state_file.read_text())["counts"]["done"] == 1)
     os.kill(grid_process.pid, signal.SIGINT)
     said = grid_process.communicate(timeout=60)[1]
     assert grid_process.returncode == 130
@@ -187,3 +192,16 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(workplace):
     (workplace / "wait-1").unlink()
     time.sleep(0.3)
     assert half.read_bytes() == before
+
+
+def test_runs_of_a_grid_that_was_killed_do_not_go_on(workplace):
+    (workplace / "wait-0").touch()
+    grid_process = subprocess.Popen([sys.executable, "-m", "pg_envs.cli", *grid(agents=[EVENTFUL], seeds=["0"])], stderr=subprocess.DEVNULL)
+    half = workplace / "grid" / "follow-eventful.Eventful-simulated-s0" / "result.json"
+    until(lambda: half.exists() and len(json.loads(half.read_text())["steps"]) == 2)
+    grid_process.kill()
+    grid_process.wait()
+    time.sleep(0.5)
+    (workplace / "wait-0").unlink()
+    time.sleep(0.3)
+    assert len(json.loads(half.read_text())["steps"]) == 2

@@ -63,7 +63,8 @@ class _Process:
         self._log = logs / f"{cell.name}.log"
         context = get_context("spawn")
         self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(cell, self._log, sender), daemon=True)
+        # No daemon: those may not have processes of their own, which an agent may want.
+        self._process = context.Process(target=_work, args=(cell, self._log, sender))
         with _environment(dict.fromkeys(THREADS, str(threads))):
             self._process.start()
         sender.close()
