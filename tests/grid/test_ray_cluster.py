@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from pg_envs.cli import main
@@ -11,6 +12,7 @@ from pg_envs.cli import main
 ray = pytest.importorskip("ray", reason="needs pg-envs[ray]")
 
 AGENT_MODULE = """
+import os
 import time
 from pathlib import Path
 
@@ -22,13 +24,13 @@ pg_envs.one_run.plot_trajectory = lambda result, path: None
 
 
 class Counted(Agent):
-    \"\"\"In its third century: notes that it is there, waits while seed S's file wait-S is there, breaks if break-S is.\"\"\"
+    \"\"\"In its third century: notes its process, waits while seed S's file wait-S is there, breaks if break-S is.\"\"\"
 
     def act(self, observation):
         folder, seed = Path(FOLDER), self.config.seed
         if observation["century"] == 3:
             with (folder / f"begun-{seed}").open("a") as file:
-                file.write("again ")
+                file.write(f"{os.getpid()} ")
             while (folder / f"wait-{seed}").exists():
                 time.sleep(0.02)
             if (folder / f"break-{seed}").exists():
@@ -77,8 +79,12 @@ def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, ran, c
         wait.touch()
     (workplace / "break-3").touch()
 
+    def processes(seed):
+        path = workplace / f"begun-{seed}"
+        return [int(word) for word in path.read_text().split()] if path.exists() else []
+
     def begun():
-        return [path.read_text().count("again") if (path := workplace / f"begun-{seed}").exists() else 0 for seed in range(4)]
+        return [len(processes(seed)) for seed in range(4)]
 
     lost = []
 
@@ -87,6 +93,8 @@ def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, ran, c
         until(lambda: begun()[:3] == [1, 1, 1])
         cluster.remove_node(node, allow_graceful=False)
         lost.append((workplace / "ray-grid" / "follow-counted.Counted-simulated-s0" / "upstream.json").stat().st_mtime_ns)
+        # A worker outlives its node by a moment, in which it could finish its run.
+        until(lambda: sum(psutil.pid_exists(processes(seed)[0]) for seed in (1, 2)) == 1)
         for wait in waits:
             wait.unlink()
 
