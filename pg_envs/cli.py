@@ -1,8 +1,7 @@
-"""The command line: ``pg-envs run``, ``record``, ``clean``, ``plot``, ``submit-check`` and ``list``."""
+"""The command line: ``pg-envs run``, ``benchmark``, ``record``, ``clean``, ``plot``, ``submit-check`` and ``list``."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pg_envs.plugins import agent_names
 from pg_envs.values.measure import Mode
 
 EXIT_AGENT_STOPPED = 1
+EXIT_RUNS_FAILED = 1
 EXIT_UNFIT = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -47,6 +47,32 @@ class Run:
     env_args: Annotated[list[str], _help("settings of the environment, e.g. lookahead=2 votes=majority")] = field(default_factory=list)
     agent_args: Annotated[list[str], _help("settings of the agent, e.g. learning_rate=5e-4 independent=true")] = field(default_factory=list)
     wandb: Annotated[str | None, _help("also log to this Weights & Biases project (needs pg-envs[wandb])")] = None
+
+
+@dataclass
+class Benchmark:
+    """Run agents x environments x seeds, each as `run` does in its own folder, and leave table.md and table.json of them all.
+
+    The same command goes on with what was interrupted: finished runs are kept, half-finished ones resumed. state.json says where every run
+    stands, logs/ what went wrong. Exit codes: 0 all finished, 1 some run failed (the others are finished), 2 the input is at fault, 130
+    stopped with Ctrl-C.
+    """
+
+    agents: Annotated[list[str], _help("as in run, or with settings: lifelong-dpo:learning_rate=5e-4,independent=true")]
+    out: Annotated[Path, _help("folder for the runs and the table; one grid at a time may run in it")]
+    envs: Annotated[list[str], _help("Follow, Predict, Coevolve, as in run, or with settings: Predict:lookahead=2,votes=majority")] = field(
+        default_factory=lambda: ["Follow"]
+    )
+    seeds: Annotated[list[int], _help("every agent is run with each")] = field(default_factory=lambda: [0, 1, 2])
+    history: Annotated[str, _help("as in run, for all environments")] = "histtiny"
+    env_args: Annotated[list[str], _help("of all environments, as in run; one's own go before them")] = field(default_factory=list)
+    agent_args: Annotated[list[str], _help("of all agents, as in run; one's own go before them")] = field(default_factory=list)
+    pairs: Annotated[list[tuple[str, str]], _help("A B C D: give the differences A - B and C - D too")] = field(default_factory=list)
+    workers: Annotated[int | None, _help("runs at a time, each in a process of its own; 1 by default")] = None
+    threads: Annotated[int | None, _help("threads of each run; by default its share of the cores, with --ray 1")] = None
+    ray: Annotated[str | None, _help("have this Ray cluster (auto or HOST:PORT) run them, all in the folder --out; needs pg-envs[ray]")] = (
+        None
+    )
 
 
 @dataclass
@@ -107,6 +133,7 @@ class SubmitCheck:
 
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
+    | Annotated[Benchmark, tyro.conf.subcommand("benchmark", prefix_name=False)]
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
     | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
@@ -115,28 +142,29 @@ COMMANDS: Any = (
 )
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """``["lookahead=2", "votes=majority"]`` as a dict; values are JSON where they can be, else text.
-
-    Raises:
-        ValueError: If a pair has no ``=``.
-    """
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise ValueError(f"{pair!r}: expected KEY=VALUE")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
 def _run(command: Run) -> int:
-    from pg_envs.benchmark import run_and_save
+    from pg_envs.one_run import run_and_save
 
     return 0 if run_and_save(command) else EXIT_INTERRUPTED
+
+
+def _benchmark(command: Benchmark) -> int:
+    from pg_envs.benchmark import run_grid
+    from pg_envs.display import GridDisplay
+    from pg_envs.progress import reporting_to
+
+    with GridDisplay() as display, reporting_to(display.report):
+        try:
+            outcome = run_grid(command)
+        except KeyboardInterrupt:
+            print(f"What was finished is in {command.out}; the same command goes on with it.", file=sys.stderr)
+            raise
+    if outcome.table is not None:
+        print(outcome.table)
+        print(f"runs, table.md, table.json and state.json in {command.out}")
+    for name, error in outcome.errors.items():
+        print(f"pg-envs: {name} failed: {error}", file=sys.stderr)
+    return EXIT_RUNS_FAILED if outcome.errors else 0
 
 
 def _record(command: Record) -> int:
@@ -213,7 +241,15 @@ def _list(command: List) -> int:
     return 0
 
 
-DO: dict[type, Callable[[Any], int]] = {Run: _run, Record: _record, Clean: _clean, Plot: _plot, SubmitCheck: _submit_check, List: _list}
+DO: dict[type, Callable[[Any], int]] = {
+    Run: _run,
+    Benchmark: _benchmark,
+    Record: _record,
+    Clean: _clean,
+    Plot: _plot,
+    SubmitCheck: _submit_check,
+    List: _list,
+}
 """What each command does; gives the exit code."""
 
 

@@ -73,6 +73,32 @@ class LiveDisplay:
         self._last = what
 
 
+class GridDisplay:
+    """One line: how many runs of a grid are done, running and failed, and what happened last."""
+
+    def __init__(self) -> None:
+        """Show progress of a grid; where output is not a terminal, a line per event."""
+        self.console = Console(stderr=True)
+        columns = (SpinnerColumn(), BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.task: TaskID = self.progress.add_task("starting", total=None)
+
+    def __enter__(self) -> GridDisplay:
+        """Begin to show."""
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave the screen as it is."""
+        self.progress.stop()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Take a progress report."""
+        self.progress.update(self.task, description=what, completed=done, total=total)
+        if not self.console.is_terminal:
+            self.console.print(what, highlight=False, soft_wrap=True)
+
+
 def quieten_libraries() -> None:
     """Turn off the progress bars and notes of the libraries underneath; warnings stay."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -22,9 +22,14 @@ PACKAGES = ("gymnasium", "numpy", "torch", "transformers", "trl", "peft", "datas
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON to a temporary name, then rename: a reader never sees half a file."""
+    """Write JSON, as ``write_text`` does."""
+    write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write to a temporary name, then rename: a reader never sees half a file."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

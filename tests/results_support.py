@@ -3,8 +3,8 @@
 import json
 from unittest import mock
 
-from pg_envs.benchmark import run_and_save
 from pg_envs.cli import Run
+from pg_envs.one_run import run_and_save
 
 SHORT = 'centuries=["C019","C021"]'
 """Two steps."""
@@ -12,6 +12,6 @@ SHORT = 'centuries=["C019","C021"]'
 
 def run_result(folder, **options):
     """The result of a run on a simulated history, as it was written; no picture is drawn."""
-    with mock.patch("pg_envs.benchmark.plot_trajectory"):
+    with mock.patch("pg_envs.one_run.plot_trajectory"):
         run_and_save(Run(**{"agent": "random", "history": "simulated", "out": folder, "name": "it", **options}))
     return json.loads((folder / "it" / "result.json").read_text(encoding="utf-8"))

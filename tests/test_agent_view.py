@@ -4,12 +4,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import pg_envs.benchmark
+import pg_envs.one_run
 from agents.base import Agent
 from agents.baselines import NoOp, Oracle
 from pg_envs.agent_view import AgentView
-from pg_envs.benchmark import run_and_save
 from pg_envs.cli import Run
+from pg_envs.one_run import run_and_save
 from wrappers import NoisyHumans, PreferenceDataset, QueryBudget, RecordEpisode, VectorReward
 
 SECRETS = ("trace", "history", "evaluation", "step", "unwrapped", "episode_score", "np_random", "proxy", "_century")
@@ -33,7 +33,7 @@ class Snoop(Agent):
 
 def test_an_agent_that_looks_for_the_evaluation_cannot_find_it(tmp_path, monkeypatch):
     handed_over = []
-    monkeypatch.setattr(pg_envs.benchmark, "find_agent", lambda name: {"snoop": Snoop, "no-op": NoOp, "oracle": Oracle}[name])
+    monkeypatch.setattr(pg_envs.one_run, "find_agent", lambda name: {"snoop": Snoop, "no-op": NoOp, "oracle": Oracle}[name])
     monkeypatch.setattr(Snoop, "__init__", lambda self, env, *rest: (handed_over.append(env), Agent.__init__(self, env, *rest))[1])
     assert run_and_save(Run(agent="snoop", history="simulated", out=tmp_path, name="run"))
     assert isinstance(handed_over[0], AgentView)

@@ -8,9 +8,10 @@ import sys
 import pytest
 
 import pg_envs
-from pg_envs.cli import main, parse_settings
+from pg_envs.cli import main
 from pg_envs.history.registry import HISTORIES
 from pg_envs.plugins import agent_names
+from pg_envs.settings import parse_settings
 
 QUICK = ["run", "--agent", "no-op", "--history", "simulated"]
 
@@ -58,7 +59,7 @@ def workplace(tmp_path, monkeypatch):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing is most of a short run's time."""
-    monkeypatch.setattr("pg_envs.benchmark.plot_trajectory", lambda result, path: None)
+    monkeypatch.setattr("pg_envs.one_run.plot_trajectory", lambda result, path: None)
 
 
 def result_of(folder):

@@ -12,8 +12,8 @@ import pytest
 import pg_envs
 from agents.base import Agent
 from agents.baselines import NoOp, Oracle
-from pg_envs.benchmark import run_and_save
 from pg_envs.cli import Run
+from pg_envs.one_run import run_and_save
 from pg_envs.results import plain, skill, write_json
 from pg_envs.runner import run_episode
 
@@ -49,7 +49,7 @@ def pictures():
 @pytest.fixture(autouse=True)
 def _no_pictures(request, monkeypatch):
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr("pg_envs.benchmark.plot_trajectory", lambda result, path: None)
+        monkeypatch.setattr("pg_envs.one_run.plot_trajectory", lambda result, path: None)
 
 
 def run(tmp_path, **options):

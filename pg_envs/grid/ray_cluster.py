@@ -1,0 +1,101 @@
+"""Carrying out runs on a Ray cluster: one task a run, which Ray begins anew elsewhere where a node is lost."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pg_envs.grid.cells import Cell
+from pg_envs.grid.engine import Engine, Tell
+from pg_envs.grid.state import STATE_FILE
+from pg_envs.one_run import OneRun
+
+MAX_RETRIES = 3
+"""How often a run is begun anew after its node or process was lost; errors of the run itself are not tried again."""
+ANSWER_S = 5.0
+"""How long a cluster's address may take to answer."""
+LOOK_EVERY_S = 0.5
+
+
+@contextmanager
+def ray_cluster(address: str, threads: int) -> Iterator[Engine]:
+    """An engine on the cluster at ``address`` (``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``); on leaving, its tasks are ended.
+
+    Every run takes ``threads`` of the cluster's CPUs, and Ray sets ``OMP_NUM_THREADS`` to them. The grid's folder must be the same folder
+    on every node. A run that was lost goes on from what it had written there, as ``pg-envs run --resume`` does.
+
+    Raises:
+        ModuleNotFoundError: If Ray is not installed.
+        ValueError: If ``threads`` is less than 1, or no cluster answers.
+    """
+    if threads < 1:
+        raise ValueError(f"--threads {threads}: expected a whole number, 1 or more")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("--ray needs Ray: pip install 'pg-envs[ray]'") from error
+    _check_answer(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError as error:
+        raise ValueError(f"--ray {address}: no Ray cluster answers there ({error}); start one with ray start --head") from error
+    # A process a run, as on one machine.
+    task = ray.remote(num_cpus=threads, max_retries=MAX_RETRIES, max_calls=1)(_work)
+
+    def carry_out(cells: Sequence[Cell], logs: Path, tell: Tell) -> None:
+        begun_before = {cell.name: _began(cell) for cell in cells}
+        pending: dict[Any, Cell] = {task.remote(cell): cell for cell in cells}
+        waiting = {cell.name for cell in cells}
+        while pending:
+            ready, _ = ray.wait(list(pending), timeout=LOOK_EVERY_S)
+            for cell in [cell for cell in pending.values() if cell.name in waiting and _began(cell) != begun_before[cell.name]]:
+                waiting.remove(cell.name)
+                tell(cell.name, "running", "")
+            for reference in ready:
+                cell = pending.pop(reference)
+                waiting.discard(cell.name)
+                try:
+                    ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    log = logs / f"{cell.name}.log"
+                    log.write_text(str(error), encoding="utf-8")
+                    tell(cell.name, "failed", f"{type(error.cause).__name__}: {error.cause} (log: {log})")
+                except ray.exceptions.RayError as error:
+                    tell(cell.name, "failed", f"lost {1 + MAX_RETRIES} times: {type(error).__name__}: {error}")
+                else:
+                    tell(cell.name, "done", "")
+
+    try:
+        yield carry_out
+    finally:
+        # Ends the job, and with it all its tasks.
+        ray.shutdown()
+
+
+def _check_answer(address: str) -> None:
+    """Refuse a host and port that nobody listens at, at once: Ray itself would try for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWER_S).close()
+    except OSError as error:
+        raise ValueError(f"--ray {address}: no Ray cluster answers there ({error}); start one with ray start --head") from error
+
+
+def _began(cell: Cell) -> int | None:
+    """When the run was begun or gone on with last, in nanoseconds: the folder that is shared says so wherever it runs."""
+    path = cell.folder / "config.json"
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _work(cell: Cell) -> None:
+    """The task: carries out one run on whatever node it is."""
+    if not (cell.folder.parent / STATE_FILE).exists():
+        where = f"{cell.folder.parent} on {socket.gethostname()}"
+        raise FileNotFoundError(f"{where} is not the grid's folder; --out must be one that all nodes share")
+    OneRun(cell.folder, cell.config).carry_out()

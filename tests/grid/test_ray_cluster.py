@@ -1,0 +1,141 @@
+"""Grids on a Ray cluster of two nodes on this machine."""
+
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from pg_envs.cli import main
+
+ray = pytest.importorskip("ray", reason="needs pg-envs[ray]")
+
+AGENT_MODULE = """
+import os
+import time
+from pathlib import Path
+
+import pg_envs.one_run
+from agents.base import Agent
+
+# Drawing is most of a short run's time.
+pg_envs.one_run.plot_trajectory = lambda result, path: None
+
+
+class Counted(Agent):
+    \"\"\"In its third century: notes its process, waits while seed S's file wait-S is there, breaks if break-S is.\"\"\"
+
+    def act(self, observation):
+        folder, seed = Path(FOLDER), self.config.seed
+        if observation["century"] == 3:
+            with (folder / f"begun-{seed}").open("a") as file:
+                file.write(f"{os.getpid()} ")
+            while (folder / f"wait-{seed}").exists():
+                time.sleep(0.02)
+            if (folder / f"break-{seed}").exists():
+                raise RuntimeError("broken on purpose")
+        self.policy = 0.9 * self.policy + 0.1 * self.century_rng(observation).uniform(-1, 1, 19)
+        return self.policy
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "counted.py").write_text(AGENT_MODULE.replace("FOLDER", repr(str(tmp_path))))
+    yield tmp_path
+    sys.modules.pop("counted", None)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A head and another node, with a CPU each; taken down afterwards."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    settings = {"num_cpus": 1, "include_log_monitor": False, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **settings})
+    try:
+        yield cluster, cluster.add_node(**settings)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, ran, capsys):
+    cluster, node = cluster
+    command = ["benchmark", "--agents", "counted:Counted", "--seeds", "0", "1", "2", "3", "--history", "simulated", "--out"]
+    waits = [workplace / f"wait-{seed}" for seed in (1, 2)]
+    for wait in waits:
+        wait.touch()
+    (workplace / "break-3").touch()
+
+    def processes(seed):
+        path = workplace / f"begun-{seed}"
+        return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+    def begun():
+        return [len(processes(seed)) for seed in range(4)]
+
+    lost = []
+
+    def lose_the_node():
+        # Seed 0 is finished, since 1 and 2 have the two nodes.
+        until(lambda: begun()[:3] == [1, 1, 1])
+        cluster.remove_node(node, allow_graceful=False)
+        lost.append((workplace / "ray-grid" / "follow-counted.Counted-simulated-s0" / "upstream.json").stat().st_mtime_ns)
+        # A worker outlives its node by a moment, in which it could finish its run.
+        until(lambda: sum(psutil.pid_exists(processes(seed)[0]) for seed in (1, 2)) == 1)
+        for wait in waits:
+            wait.unlink()
+
+    # The command stays in the main thread, as from a shell; what happens to the cluster meanwhile does not.
+    thread = threading.Thread(target=lose_the_node)
+    thread.start()
+    code = main([*command, "ray-grid", "--ray", cluster.address])
+    thread.join()
+    assert code == 1
+    said = capsys.readouterr().err
+    # An error of the run itself is not tried again.
+    assert "follow-counted.Counted-simulated-s3 failed: RuntimeError: broken on purpose" in said
+    times = begun()
+    assert (times[0], sorted(times[1:3]), times[3]) == (1, [1, 2], 1)
+    assert [(workplace / "ray-grid" / "follow-counted.Counted-simulated-s0" / "upstream.json").stat().st_mtime_ns] == lost
+    log = (workplace / "ray-grid" / "logs" / "follow-counted.Counted-simulated-s3.log").read_text()
+    assert "counted.py" in log
+
+    assert main([*command, "local-grid"]) == 1
+    assert ran[0] == "follow-counted.Counted-simulated-s0"
+    for name in ("table.md", "table.json", *(f"{name}/result.json" for name in ran)):
+        assert (workplace / "ray-grid" / name).read_bytes() == (workplace / "local-grid" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--ray", "127.0.0.1:1"], ["--ray 127.0.0.1:1", "no Ray cluster answers"]),
+        (["--ray", "127.0.0.1:1", "--workers", "2"], ["--workers 2", "leave it out"]),
+        (["--ray", "127.0.0.1:1", "--threads", "0"], ["--threads 0", "1 or more"]),
+    ],
+)
+def test_what_is_wrong_with_a_cluster_is_said_before_anything_is_written(arguments, words, workplace, capsys):
+    assert main(["benchmark", "--agents", "no-op", "--history", "simulated", "--out", "grid", *arguments]) == 2
+    said = capsys.readouterr().err
+    for word in words:
+        assert word in said
+    assert not (workplace / "grid").exists()
+
+
+def test_missing_ray_is_called_by_the_extra_that_brings_it(workplace, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["benchmark", "--agents", "no-op", "--history", "simulated", "--out", "grid", "--ray", "auto"]) == 2
+    assert "pip install 'pg-envs[ray]'" in capsys.readouterr().err
