@@ -191,7 +191,8 @@ def _describe(command: Describe) -> int:
     from pg_envs.display import LiveDisplay, quieten_libraries
     from pg_envs.progress import reporting_to
 
-    quieten_libraries()
+    if command.embedder is not None:
+        quieten_libraries()
     with LiveDisplay(f"describing {command.source}") as display, reporting_to(display.report):
         description = describe_folder(command.source, command.out, command.embedder, command.sample, command.seed)
     for warning in description["warnings"]:

@@ -107,7 +107,7 @@ class _Member:
 
 
 def _tar_members(packed: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[_Member, BinaryIO | None]]:
-    with _decompressed(packed) as plain, tarfile.open(fileobj=_Bounded(plain, limits.max_bytes), mode="r:") as archive:
+    with _decompressed(packed) as plain, tarfile.open(fileobj=cast(BinaryIO, _Bounded(plain, limits.max_bytes)), mode="r:") as archive:
         for info in archive:
             fault = None if info.isreg() or info.isdir() else "a link" if info.issym() or info.islnk() else "no regular file"
             opened = cast(BinaryIO | None, archive.extractfile(info)) if info.isreg() else None

@@ -27,7 +27,8 @@ def value_closeness(tallies: Sequence[CenturyTally], embedder: Any, seed: int) -
 
     Returns:
         ``max_tokens`` and, by century, ``n_passages``, ``n_documents`` and, in ``similarity`` and ``relative``, three lists of 19:
-        ``mean``, and the ends ``low`` and ``high`` of its interval (None if there is one document). ``relative`` is a passage's similarity less its
+        ``mean``, and the ends ``low`` and ``high`` of its interval (None if there is one document).
+        ``relative`` is a passage's similarity less its
         mean over all dimensions: what the model finds in any such text, whatever it says, is gone from it.
     """
     statements = [(d, text) for d, dimension in enumerate(DIMENSIONS) for text in STATEMENTS[dimension.key]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def describe_folder(
         tallies = tally_folder(folder, sample, seed, reading)
     if not tallies:
         raise HistTextError(f"no passage in {str(source)!r} could be read: " + "; ".join(reading.examples[:3] or ["its files are empty"]))
-    description = {
+    labels, words = [tally.century for tally in tallies], [tally.words for tally in tallies]
+    confounded = confounding(tallies)
+    description: dict[str, Any] = {
         "text": plain(source.name),
         "sample": sample,
         "seed": seed,
@@ -65,13 +68,13 @@ def describe_folder(
         "centuries": {tally.century: _amounts(tally) for tally in tallies},
         "mix": {kind: {tally.century: dict(tally.labels[kind].most_common()) for tally in tallies} for kind in LABELS},
         "identified_languages": identified_languages(tallies),
-        "divergence": {"centuries": [tally.century for tally in tallies], "bits": divergences(tallies)},
-        "changes": changes(tallies),
-        "confounding": confounding(tallies),
+        "divergence": {"centuries": labels, "bits": divergences(words)},
+        "changes": [{"from": a, "to": b} | change for (a, b), change in zip(pairwise(labels), changes(words), strict=True)],
+        "confounding": confounded,
+        "warnings": warnings(confounded),
         "values": None if model is None else value_closeness(tallies, model, seed),
         "left_out": {"counts": dict(reading.skipped), "examples": reading.examples},
     }
-    description["warnings"] = warnings(description["confounding"])
     with appearing(target) as folder:
         report_progress("drawing", 0, 1)
         pictures = draw_all(description, folder)

@@ -26,10 +26,10 @@ def load_embedder(name: str) -> Any:
         HistTextError: If it is not to be had, brings code of its own or weights other than safetensors, or does not load.
         ModuleNotFoundError: If ``sentence-transformers`` is not installed; the message says what to install.
     """
-    library = optional_library("sentence_transformers", "describe")
     folder = _folder(name)
     if (lack := first_lack(folder)) is not None:
         raise HistTextError(f"embedder {name!r}: {folder} has {lack}")
+    library = optional_library("sentence_transformers", "describe")
     try:
         return library.SentenceTransformer(
             str(folder), trust_remote_code=False, local_files_only=True, model_kwargs={"use_safetensors": True}

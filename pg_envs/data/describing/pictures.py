@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,16 @@ def draw_all(description: Mapping[str, Any], folder: Path) -> list[str]:
     import matplotlib
 
     draws: dict[str, Callable[[Any], None]] = {
-        "amounts.png": lambda figure: _amounts(figure, description["centuries"]),
-        "divergence.png": lambda figure: _divergence(figure, description["divergence"]),
+        "amounts.png": partial(_amounts, centuries=description["centuries"]),
+        "divergence.png": partial(_divergence, divergence=description["divergence"]),
     }
     for kind, mix in description["mix"].items():
         if len(set().union(*mix.values())) > 1:
-            draws[f"{kind}.png"] = lambda figure, kind=kind, mix=mix: _mix(figure, kind, mix)
+            draws[f"{kind}.png"] = partial(_mix, kind=kind, mix=mix)
     if description["values"] is not None:
-        draws["values.png"] = lambda figure: _values(figure, description["values"]["centuries"], "similarity")
-        draws["values-relative.png"] = lambda figure: _values(figure, description["values"]["centuries"], "relative")
+        centuries = description["values"]["centuries"]
+        draws["values.png"] = partial(_values, centuries=centuries, measure="similarity")
+        draws["values-relative.png"] = partial(_values, centuries=centuries, measure="relative")
     from matplotlib.figure import Figure
 
     # Names out of the data are no formulas.

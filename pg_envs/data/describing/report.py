@@ -20,10 +20,10 @@ diagonal compares two halves of a century's documents: what differs there is not
 ABOUT_CHANGES = """Words that add most to the divergence of neighbouring centuries, used in both halves of the documents of the century that
 has more of them; in brackets occurrences in a million words, before → after.
 """
-ABOUT_VALUES = """Mean cosine similarity of passages (the sample above, the first {max_tokens} tokens of each) to sentences that say what each
-of the nineteen dimensions stands for, by {embedder}. It tells what texts speak of at least as much as what they hold, and a model trained on
-modern text reads old spelling badly. In the table each passage's mean over all nineteen is taken off, so that what the model finds in
-any such text does not count; bands in the pictures are 95% intervals (bootstrap over documents).
+ABOUT_VALUES = """Mean cosine similarity of passages (the sample above, the first {max_tokens} tokens of each) to sentences that say
+what each of the nineteen dimensions stands for, by {embedder}. It tells what texts speak of at least as much as what they hold, and a
+model trained on modern text reads old spelling badly. In the table each passage's mean over all nineteen is taken off, so that what the
+model finds in any such text does not count; bands in the pictures are 95% intervals (bootstrap over documents).
 """
 MIN_SHARE_SHOWN = 0.001
 _MARKS = re.compile(r"([\\`*_\[\]<>|~$&#!])")

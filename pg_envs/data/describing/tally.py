@@ -73,15 +73,10 @@ class CenturyTally:
         """Seed the draw."""
         self._random = random.Random(f"{self.seed}/{self.century}")
 
-    @property
-    def all_words(self) -> Counter[str]:
-        """Words of both halves."""
-        return self.words[0] + self.words[1]
-
     def add(self, passage: Mapping[str, Any], file: str) -> None:
         """Count a passage that fits the schema; one that names no document belongs to that of its ``file``."""
         document = document_number(str(passage.get("document_id") or passage.get("source_document") or file))
-        words = [word.lower() for word in words_of(passage["content"])]
+        words = words_of(passage["content"].lower())
         self.n_passages += 1
         self.n_words += len(words)
         self.documents.add(document)
