@@ -12,7 +12,7 @@ from pg_envs.data.archives import text_folder
 from pg_envs.data.cleaning.language import ForeignText
 from pg_envs.data.describing.closeness import value_closeness
 from pg_envs.data.describing.confounding import confounding, warnings
-from pg_envs.data.describing.drift import changes, divergences
+from pg_envs.data.describing.drift import changes, divergences, not_told_apart
 from pg_envs.data.describing.embedder import load_embedder
 from pg_envs.data.describing.pictures import draw_all
 from pg_envs.data.describing.report import as_markdown
@@ -59,7 +59,7 @@ def describe_folder(
     if not tallies:
         raise HistTextError(f"no passage in {str(source)!r} could be read: " + "; ".join(reading.examples[:3] or ["its files are empty"]))
     labels, words = [tally.century for tally in tallies], [tally.words for tally in tallies]
-    confounded = confounding(tallies)
+    confounded, bits = confounding(tallies), divergences(words)
     description: dict[str, Any] = {
         "text": plain(source.name),
         "sample": sample,
@@ -68,10 +68,10 @@ def describe_folder(
         "centuries": {tally.century: _amounts(tally) for tally in tallies},
         "mix": {kind: {tally.century: dict(tally.labels[kind].most_common()) for tally in tallies} for kind in LABELS},
         "identified_languages": identified_languages(tallies),
-        "divergence": {"centuries": labels, "bits": divergences(words)},
+        "divergence": {"centuries": labels, "bits": bits},
         "changes": [{"from": a, "to": b} | change for (a, b), change in zip(pairwise(labels), changes(words), strict=True)],
         "confounding": confounded,
-        "warnings": warnings(confounded),
+        "warnings": warnings(confounded) + not_told_apart(labels, bits),
         "values": None if model is None else value_closeness(tallies, model, seed),
         "left_out": {"counts": dict(reading.skipped), "examples": reading.examples},
     }

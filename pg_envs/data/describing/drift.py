@@ -57,6 +57,19 @@ def divergences(words: Sequence[Halves]) -> list[list[float | None]]:
     return matrix
 
 
+def not_told_apart(labels: Sequence[str], bits: Sequence[Sequence[float | None]]) -> list[str]:
+    """A sentence for each two neighbouring centuries that lie no farther apart than the documents of one of them do."""
+    said = []
+    for i, (before, after) in enumerate(pairwise(labels)):
+        between, within = bits[i][i + 1], max(bits[i][i] or 0.0, bits[i + 1][i + 1] or 0.0)
+        if between is not None and between <= within:
+            said.append(
+                f"Vocabularies of {before} and {after} lie {between:.2f} bits apart, those of two halves of the documents of one of them "
+                f"{within:.2f}: what differs between the two need not be time."
+            )
+    return said
+
+
 def changes(words: Sequence[Halves]) -> list[dict[str, list[dict[str, Any]]]]:
     """Between neighbouring centuries, the words that add most to their divergence: gained and lost, with counts in a million words.
 

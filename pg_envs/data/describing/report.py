@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pg_envs.data.describing.tally import NOT_RECORDED
 from pg_envs.values.dimensions import DIMENSIONS
 
 ABOUT_KINDS = """Shares of the century's words. Source, genre and language are what passages say (`source_dataset`, `genre`,
@@ -91,6 +92,8 @@ def _amounts(centuries: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _mix(mix: Mapping[str, Mapping[str, int]]) -> str:
+    if all(set(counts) == {NOT_RECORDED} for counts in mix.values()):
+        return "No passage says.\n"
     rows = []
     for century, counts in mix.items():
         total = max(1, sum(counts.values()))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_envs.data.describing.confounding import confounding, cramers_v, warnings
-from pg_envs.data.describing.drift import changes, contributions, divergence, divergences
+from pg_envs.data.describing.drift import changes, contributions, divergence, divergences, not_told_apart
 from pg_envs.data.describing.tally import CenturyTally
 
 WORDS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1).map(Counter)
@@ -42,6 +42,13 @@ def test_the_diagonal_compares_halves():
     assert matrix[0][0] == divergence(Counter("aa"), Counter("ab"))
     assert matrix[1][1] is None
     assert matrix[0][1] == matrix[1][0] == 1
+
+
+def test_centuries_closer_than_their_own_documents_are_named():
+    bits = [[0.1, 0.3, 0.9], [0.3, 0.4, 0.5], [0.9, 0.5, None]]
+    [said] = not_told_apart(["C013", "C014", "C015"], bits)
+    assert said.startswith("Vocabularies of C013 and C014 lie 0.30 bits apart")
+    assert "0.40" in said
 
 
 def test_words_gained_and_lost_are_those_of_more_than_one_document():
