@@ -114,7 +114,8 @@ def _values(figure: Any, centuries: Mapping[str, Mapping[str, Any]], measure: st
         axis.tick_params(axis="y", labelsize=7)
     axes.flat[-1].axis("off")
     note = "line: mean over sampled passages\nband: 95% interval, bootstrap\nover documents"
-    axes.flat[-1].text(0, 0.5, note, fontsize=9, va="center").set_in_layout(False)
+    axes.flat[-1].text(0, 0.3, note, fontsize=8, va="center", transform=axes.flat[-1].transAxes).set_in_layout(False)
+    axes[-2, -1].tick_params(labelbottom=True)  # below it there is no panel
     less = ", less each passage's mean over all nineteen" if measure == "relative" else ""
     figure.suptitle(f"How close passages are to what the nineteen dimensions say{less}")
     figure.supylabel("cosine similarity (no unit)" if not less else "difference of cosine similarities (no unit)", fontsize=9)
