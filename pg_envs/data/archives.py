@@ -26,7 +26,7 @@ from pg_envs.progress import report
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 CHUNK_BYTES = 1 << 20
-_MEMBER = re.compile(rf"(?:(?P<top>[^/]+)/)?(?P<file>(?:(?P<century>C\d{{3}})/)(?P<year>{YEAR_FILE.pattern})|{UNDATED}\.json)")
+_MEMBER = re.compile(rf"(?:(?P<top>[^/]+)/)?(?:(?P<century>C\d{{3}})/(?P<year>{YEAR_FILE.pattern})|{UNDATED}\.json)")
 # What Python's readers raise at damaged bytes, at headers in headers, and at what they cannot decompress.
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, RuntimeError, OverflowError)
 
@@ -102,7 +102,6 @@ class _Member:
 
     name: str
     n_bytes: int
-    is_folder: bool
     fault: str | None
 
 
@@ -111,7 +110,7 @@ def _tar_members(packed: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[_Mem
         for info in archive:
             fault = None if info.isreg() or info.isdir() else "a link" if info.issym() or info.islnk() else "no regular file"
             opened = cast(BinaryIO | None, archive.extractfile(info)) if info.isreg() else None
-            yield _Member(info.name, info.size, info.isdir(), fault), opened
+            yield _Member(info.name, info.size, fault), opened
 
 
 def _zip_members(packed: BinaryIO) -> Iterator[tuple[_Member, BinaryIO | None]]:
@@ -122,10 +121,10 @@ def _zip_members(packed: BinaryIO) -> Iterator[tuple[_Member, BinaryIO | None]]:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
                 fault = "no regular file"
             if fault or info.is_dir():
-                yield _Member(info.filename, info.file_size, info.is_dir(), fault), None
+                yield _Member(info.filename, info.file_size, fault), None
                 continue
             with archive.open(info) as opened:
-                yield _Member(info.filename, info.file_size, False, None), cast(BinaryIO, opened)
+                yield _Member(info.filename, info.file_size, None), cast(BinaryIO, opened)
 
 
 def _decompressed(packed: BinaryIO) -> BinaryIO:

@@ -14,6 +14,7 @@ from pg_envs.progress import report
 Halves = tuple[Counter[str], Counter[str]]
 """A century's words by halves of its documents."""
 N_WORDS_SHOWN = 15
+DIGITS = 6
 
 
 def contributions(first: Counter[str], second: Counter[str]) -> tuple[list[str], np.ndarray]:
@@ -38,7 +39,8 @@ def divergence(first: Counter[str], second: Counter[str]) -> float | None:
     """The Jensen-Shannon divergence of two word distributions, 0 (the same) to 1 bit (no common word); None where one has no words."""
     if not first.total() or not second.total():
         return None
-    return float(min(1.0, np.abs(contributions(first, second)[1]).sum()))
+    # Rounded, since the order of words, and so the sum's last digits, differ from process to process.
+    return round(float(min(1.0, np.abs(contributions(first, second)[1]).sum())), DIGITS)
 
 
 def divergences(words: Sequence[Halves]) -> list[list[float | None]]:
