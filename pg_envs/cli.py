@@ -1,4 +1,4 @@
-"""The command line: ``pg-envs run``, ``benchmark``, ``record``, ``clean``, ``plot``, ``submit-check`` and ``list``."""
+"""The command line: ``pg-envs run``, ``benchmark``, ``record``, ``clean``, ``describe``, ``plot``, ``submit-check`` and ``list``."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Clean:
     fault, 130 stopped with Ctrl-C.
     """
 
-    source: Annotated[tyro.conf.Positional[Path], _help("folder with C013/1215.json and so on, and perhaps undated.json")]
+    source: Annotated[tyro.conf.Positional[Path], _help("folder with C013/1215.json and so on, perhaps undated.json; or its archive")]
     out: Annotated[tyro.conf.Positional[Path], _help("new folder; an existing one is refused")]
     min_chars: Annotated[int, _help("shorter passages are dropped")] = 1000
     max_chars: Annotated[int, _help("longer passages are split")] = 10_000
@@ -131,6 +131,21 @@ class SubmitCheck:
     export: Annotated[Path | None, _help("if it is fit, also write it here in upstream's schema; an existing file is refused")] = None
 
 
+@dataclass
+class Describe:
+    """Describe historical text (HistText's layout) century by century: amounts, sources, languages, vocabulary, and what confounds them.
+
+    The text is only read; the new folder, with report.md, report.json and pictures, appears when all is done. Needs pg-envs[data], and
+    pg-envs[describe] for an embedder. Exit codes: 0 finished, 2 the input is at fault, 130 stopped with Ctrl-C.
+    """
+
+    source: Annotated[tyro.conf.Positional[Path], _help("folder with C013/1215.json and so on, or an archive of it (.tar.xz, .zip ...)")]
+    out: Annotated[Path, _help("new folder; an existing one is refused")]
+    embedder: Annotated[str | None, _help("sentence-embedding model, a folder or OWNER/NAME: also compare texts with values")] = None
+    sample: Annotated[int, _help("passages a century in which languages are identified and that are embedded")] = 200
+    seed: Annotated[int, _help("of the sample and of intervals")] = 0
+
+
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark", prefix_name=False)]
@@ -138,6 +153,7 @@ COMMANDS: Any = (
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
     | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
     | Annotated[SubmitCheck, tyro.conf.subcommand("submit-check", prefix_name=False)]
+    | Annotated[Describe, tyro.conf.subcommand("describe", prefix_name=False)]
     | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
 )
 
@@ -234,6 +250,25 @@ def _submit_check(command: SubmitCheck) -> int:
     return 0
 
 
+def _describe(command: Describe) -> int:
+    from pg_envs.data.describing.describe import describe_folder
+    from pg_envs.display import LiveDisplay, quieten_libraries
+    from pg_envs.progress import reporting_to
+
+    if command.embedder is not None:
+        quieten_libraries()
+    with LiveDisplay(f"describing {command.source}") as display, reporting_to(display.report):
+        description = describe_folder(command.source, command.out, command.embedder, command.sample, command.seed)
+    for warning in description["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    for century, row in description["centuries"].items():
+        print(f"{century}: {row['documents']:,} documents, {row['passages']:,} passages, {row['words']:,} words")
+    if n_left_out := sum(description["left_out"]["counts"].values()):
+        print(f"{n_left_out} files and passages were left out; report.md says why", file=sys.stderr)
+    print(f"report.md, report.json and pictures in {command.out}")
+    return 0
+
+
 def _list(command: List) -> int:
     from pg_envs.display import list_choices
 
@@ -246,6 +281,7 @@ DO: dict[type, Callable[[Any], int]] = {
     Benchmark: _benchmark,
     Record: _record,
     Clean: _clean,
+    Describe: _describe,
     Plot: _plot,
     SubmitCheck: _submit_check,
     List: _list,

@@ -19,8 +19,8 @@ from pg_envs.data.schema import HistTextError, OnBad, ReadReport, Refuse, refusa
 __all__ = ["HistTextError", "Passage", "TextFile", "find_files", "find_undated", "read_file", "read_folder", "read_valid"]
 
 UNDATED = "undated"
+YEAR_FILE = re.compile(r"(?:Y0?)?\d{4}\.json")
 _CENTURY = re.compile(r"C\d{3}")
-_YEAR_FILE = re.compile(r"(?:Y0?)?\d{4}\.json")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
     for label in sorted(centuries or folders):
         for entry in sorted(filesystem.ls(folders[label], detail=True), key=lambda entry: entry["name"]):
             name = f"{label}/{PurePosixPath(entry['name']).name}"
-            if not _YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
+            if not YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
                 continue
             if not _is_inside(filesystem, entry, root):
                 _refuse_file(name, root, refuse)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pg_envs.data.archives import text_folder
 from pg_envs.data.cleaning.documents import Documents
 from pg_envs.data.cleaning.duplicates import SeenTexts
 from pg_envs.data.cleaning.report import CleaningReport
 from pg_envs.data.cleaning.rules import clean_passage
 from pg_envs.data.cleaning.verdict import Context, Lengths, RawPassage
 from pg_envs.data.histtext import TextFile, find_files, find_undated, read_file
-from pg_envs.data.schema import HistTextError
+from pg_envs.data.new_folder import appearing, check_new_folder
 from pg_envs.progress import report as report_progress
 
 
@@ -29,18 +26,23 @@ def clean_folder(source: str | Path, target: str | Path, lengths: Lengths | None
     with counts, and ``findings.jsonl`` with a line for each thing found. It appears when all is done, or not at all.
 
     Args:
-        source: A folder of century folders, and perhaps ``undated.json``; it is only read.
+        source: A folder of century folders, and perhaps ``undated.json``, or an archive of one; it is only read.
         target: A folder that does not exist yet.
         lengths: How long passages may be.
 
     Raises:
-        HistTextError: If ``source`` has no century folders, or one of the folders lies in the other.
+        HistTextError: If ``source`` has no century folders, is an archive that is refused, or one of the folders lies in the other.
         FileExistsError: If there is a ``target``.
     """
+    source, target = Path(source).expanduser(), Path(target).expanduser()
+    check_new_folder(target, source)
+    with text_folder(source) as text:
+        return _clean(text, target, lengths or Lengths())
+
+
+def _clean(source: Path, target: Path, lengths: Lengths) -> CleaningReport:
     from fsspec.implementations.local import LocalFileSystem
 
-    source, target = Path(source).expanduser(), Path(target).expanduser()
-    _check_folders(source, target)
     filesystem = LocalFileSystem()
     report = CleaningReport()
 
@@ -57,10 +59,10 @@ def clean_folder(source: str | Path, target: str | Path, lengths: Lengths | None
                 yield file, index, value if isinstance(value, dict) else {}
         report_progress(doing, len(files), len(files))
 
-    context = Context(Documents(), SeenTexts(), lengths=lengths or Lengths())
+    context = Context(Documents(), SeenTexts(), lengths=lengths)
     for _, _, passage in passages("reading"):
         context.documents.add(passage)
-    with _appearing(target) as folder:
+    with appearing(target) as folder:
         writer = _YearWriter(folder)
         with (folder / "findings.jsonl").open("w", encoding="utf-8", errors="replace") as findings:
             for file, index, passage in passages("cleaning"):
@@ -75,31 +77,6 @@ def clean_folder(source: str | Path, target: str | Path, lengths: Lengths | None
         (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(report.as_markdown(), encoding="utf-8")
     return report
-
-
-def _check_folders(source: Path, target: Path) -> None:
-    if not source.is_dir():
-        raise HistTextError(f"no folder {str(source)!r}; expected one with century folders (C013 ... C021)")
-    if target.exists() or target.is_symlink():
-        raise FileExistsError(f"{str(target)!r} is there already; name a folder that is not, nothing is overwritten")
-    if not target.parent.is_dir():
-        raise HistTextError(f"no folder {str(target.parent)!r} to put {target.name!r} into; make it first")
-    inner, outer = target.resolve(), source.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise HistTextError(f"{str(target)!r} and {str(source)!r}: one lies in the other, and the source is never changed")
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """A temporary folder beside ``target`` that takes its name when the block ends, and goes if it fails."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        os.rename(folder, target)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
 
 
 class _YearWriter:

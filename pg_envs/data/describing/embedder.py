@@ -1,0 +1,70 @@
+"""A sentence-embedding model by name or folder: safetensors only, no code of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pg_envs.data.libraries import optional_library
+from pg_envs.data.schema import HistTextError
+from pg_envs.hub import MAIN, HubError, Repository, fetch
+
+WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model")
+UNWANTED = ("onnx/*", "openvino/*", "*.py")
+MODULES = "modules.json"
+
+
+def load_embedder(name: str) -> Any:
+    """Load a ``sentence_transformers.SentenceTransformer``.
+
+    Args:
+        name: A folder, or a model of the hub as OWNER/NAME or OWNER/NAME@REVISION, fetched if the cache lacks it. A transformers model that
+            says nothing about pooling gets the mean over tokens.
+
+    Raises:
+        HistTextError: If it is not to be had, brings code of its own or weights other than safetensors, or does not load.
+        ModuleNotFoundError: If ``sentence-transformers`` is not installed; the message says what to install.
+    """
+    folder = _folder(name)
+    if (lack := first_lack(folder)) is not None:
+        raise HistTextError(f"embedder {name!r}: {folder} has {lack}")
+    library = optional_library("sentence_transformers", "describe")
+    try:
+        return library.SentenceTransformer(
+            str(folder), trust_remote_code=False, local_files_only=True, model_kwargs={"use_safetensors": True}
+        )
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise HistTextError(f"embedder {name!r} does not load: {' '.join(str(error).split())}") from error
+
+
+def first_lack(folder: Path) -> str | None:
+    """What keeps a folder from being loaded, in words ("no ..."); None if nothing is known to."""
+    if not (folder / "config.json").is_file() and not (folder / MODULES).is_file():
+        return "no config.json of a model"
+    if not any(folder.rglob("*.safetensors")):
+        return "no *.safetensors; other formats are not read"
+    for weights in folder.rglob("pytorch_model*.bin"):
+        if not any(weights.parent.glob("*.safetensors")):
+            return f"no safetensors beside {weights.relative_to(folder)}; other formats are not read"
+    if not (folder / MODULES).is_file():
+        return None
+    try:
+        types = [str(module["type"]) for module in json.loads((folder / MODULES).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"no readable {MODULES}"
+    foreign = [kind for kind in types if not kind.startswith("sentence_transformers.")]
+    return f"no modules of sentence-transformers alone but {foreign[0]!r}; code that a model brings is not run" if foreign else None
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    repository, _, revision = name.partition("@")
+    if repository.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise HistTextError(f"no embedder {name!r}: expected a model's folder, or OWNER/NAME on the hub")
+    try:
+        return fetch(Repository(repository, revision or MAIN, "model", WANTED, UNWANTED, first_lack))
+    except HubError as error:
+        raise HistTextError(f"embedder {name!r}: {error}") from error
