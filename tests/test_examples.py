@@ -19,9 +19,22 @@ def run(script, *arguments, cwd):
     )
 
 
-def test_custom_loop(tmp_path):
-    out = run("custom_loop.py", cwd=tmp_path).stdout
-    assert re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3}$", out, re.MULTILINE) == ["C020", "C021"]
+@pytest.fixture
+def on_few_items(tmp_path, small_questionnaire, monkeypatch):
+    """Run an example in this process, as it stands, on a few items of every theme."""
+
+    def run(script, *arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(gym, "make", functools.partial(gym.make, questionnaire=small_questionnaire))
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
+
+    return run
+
+
+def test_custom_loop(on_few_items, tmp_path, capsys):
+    on_few_items("custom_loop.py")
+    assert re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3}$", capsys.readouterr().out, re.MULTILINE) == ["C020", "C021"]
     assert (tmp_path / "runs/custom-loop/C021/adapter_model.safetensors").exists()
 
 
@@ -43,11 +56,8 @@ def test_forecast_on_simulated(tmp_path):
     assert scores[1] > scores[0]
 
 
-def test_trl_custom_loop_on_random_models(tmp_path, tiny_family, small_questionnaire, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(gym, "make", functools.partial(gym.make, questionnaire=small_questionnaire))
-    monkeypatch.setattr(sys, "argv", ["trl_custom_loop.py", "1"])
-    runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"), run_name="__main__")
+def test_trl_custom_loop_on_random_models(on_few_items, tiny_family, tmp_path, capsys):
+    on_few_items("trl_custom_loop.py", "1")
     found = re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3} after 1 steps and \d+ questions$", capsys.readouterr().out, re.MULTILINE)
     assert found == ["C020", "C021"]
     assert (tmp_path / "runs/trl-custom-loop/C021/adapter_model.safetensors").exists()

@@ -11,10 +11,34 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import pg_envs
 from pg_envs.history.live import histtiny_refs
+from pg_envs.history.model_history import ModelHistory
+from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.progress import reporting_to
 
 FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS
+
+
+def once_for_the_same_weights(really):
+    """A method of ``ModelHistory`` that asks a policy, and remembers what weights answered to what."""
+    known = {}
+
+    def asked(history, policy, *items):
+        key = (fingerprint(policy), history.evaluation.content_hash, *map(tuple, items))
+        if key not in known:
+            known[key] = really(history, policy, *items)
+        return known[key]
+
+    return asked
+
+
+@pytest.fixture(autouse=True, scope="module")
+def same_weights_are_asked_once():
+    """The tests here make many environments of the same humans and the same questions."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_measure", "_ask"):
+            patch.setattr(ModelHistory, name, once_for_the_same_weights(getattr(ModelHistory, name)))
+        yield
 
 
 @pytest.mark.parametrize("env_id", [FOLLOW, PREDICT, COEVOLVE])

@@ -17,7 +17,7 @@ import pg_envs  # noqa: F401
 from pg_envs import hub
 from pg_envs.history.base import CENTURIES, HistoryError
 from pg_envs.history.families import family_refs, histllama3_refs
-from pg_envs.models import transformers_engine
+from pg_envs.models import resident
 from pg_envs.models.loading import load_base
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.models.space import AnyModelSpace, ModelSpace
@@ -102,7 +102,7 @@ def loads(monkeypatch):
 
     # Nothing but the engine's own doing may free a model here.
     gc.disable()
-    monkeypatch.setattr(transformers_engine, "load_base", load)
+    monkeypatch.setattr(resident, "load_base", load)
     yield loaded
     gc.enable()
 
