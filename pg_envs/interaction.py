@@ -69,7 +69,7 @@ class Interaction:
             n: How many, the first ``n`` of what the seed gives; None for every item of the survey once.
 
         Returns:
-            JSON-able rows: ``prompt``, the turns to be answered, from which ``score`` knows the question again; ``answers``, the
+            JSON-able rows with ``prompt``, the turns to be answered, from which ``score`` knows the question again; ``answers``, the
             valid answers; ``item_id``; and the ``seed``.
 
         Raises:
