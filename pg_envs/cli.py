@@ -116,7 +116,7 @@ class Plot:
     Pictures are made that the runs have data for; which, and why not the others, is said. Exit codes: 0 drawn, 2 the input is at fault.
     """
 
-    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], _help("folders of runs, or their result.json")]
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], _help("folders of runs, or with runs in them; or result.json files")]
     out: Annotated[Path, _help("new folder for the pictures; one that has something in it is refused")]
 
 

@@ -35,7 +35,8 @@ def plot_runs(paths: Sequence[Path], out: Path) -> Drawn:
     """Draw runs, those of each environment apart from the others'.
 
     Args:
-        paths: Folders of runs, or their ``result.json``. Incomplete runs are drawn as far as they go, except in the picture of skill.
+        paths: Folders of runs, folders with runs in them, or ``result.json`` files. Incomplete runs are drawn as far as they
+            go, except in the picture of skill.
         out: A new folder for the pictures; an empty one will do.
 
     Raises:

@@ -134,13 +134,19 @@ class Group:
 
 
 def read_runs(paths: Sequence[Path]) -> list[DrawnRun]:
-    """All runs, or an error before anything is drawn.
+    """All runs, or an error before anything is drawn. A folder with runs in it, such as a grid's, stands for these.
 
     Raises:
         FileNotFoundError: If one does not exist.
         ResultError: If one is no result.
     """
-    return [DrawnRun(path, read_result(path)) for path in paths]
+    return [DrawnRun(path, read_result(path)) for given in paths for path in _runs_in(given)]
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """The path itself if it is a run's or nothing lies in it that is, else the runs in it."""
+    within = [] if (path / "result.json").is_file() else sorted(result.parent for result in path.glob("*/result.json"))
+    return within or [path]
 
 
 def without_repetitions(runs: Sequence[DrawnRun]) -> tuple[list[DrawnRun], list[str]]:

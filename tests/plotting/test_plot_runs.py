@@ -12,7 +12,7 @@ from pg_envs.cli import main
 from pg_envs.plotting import figures
 from pg_envs.plotting import plot_runs as plot_runs_module
 from pg_envs.plotting.plot_runs import plot_runs
-from pg_envs.plotting.runs import DrawnRun, group_runs, without_repetitions
+from pg_envs.plotting.runs import DrawnRun, group_runs, read_runs, without_repetitions
 from pg_envs.plotting.style import line_style, literal
 
 
@@ -28,6 +28,17 @@ def results(tmp_path_factory):
                 options = {"env": f"ProgressGym/{env}-v0", "agent": agent, "seed": seed, "env_args": [SHORT]}
                 told[name] = run_result(folder / name, **options)
     return told
+
+
+def test_a_folder_with_runs_in_it_stands_for_them(results, tmp_path):
+    grid = tmp_path / "grid"
+    for name, result in results.items():
+        (grid / name).mkdir(parents=True)
+        (grid / name / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    (grid / "logs").mkdir()
+    assert [run.path.name for run in read_runs([grid])] == sorted(results)
+    with pytest.raises(FileNotFoundError, match=r"no run at .*logs: it has no result.json"):
+        read_runs([grid, grid / "logs"])
 
 
 @pytest.fixture
