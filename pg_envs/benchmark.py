@@ -23,7 +23,7 @@ from pg_envs.results import write_json, write_text
 from pg_envs.settings import parse_settings
 
 if TYPE_CHECKING:
-    from pg_envs.cli import Benchmark
+    from pg_envs.commands import Benchmark
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from pg_envs.runner import AgentStopped, run_episode
 from pg_envs.settings import parse_settings
 
 if TYPE_CHECKING:
-    from pg_envs.cli import Run
+    from pg_envs.commands import Run
 
 
 def run_and_save(options: Run) -> bool:

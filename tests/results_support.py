@@ -3,7 +3,7 @@
 import json
 from unittest import mock
 
-from pg_envs.cli import Run
+from pg_envs.commands import Run
 from pg_envs.one_run import run_and_save
 
 SHORT = 'centuries=["C019","C021"]'

@@ -10,6 +10,7 @@ import time
 import pytest
 from filelock import FileLock
 
+import pg_envs.one_run
 from pg_envs.cli import main
 
 AGENT_MODULE = '''
@@ -46,6 +47,8 @@ EVENTFUL = "eventful:Eventful"
 def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    # The agent's module takes it away wherever it is imported, here too; this puts it back afterwards.
+    monkeypatch.setattr(pg_envs.one_run, "plot_trajectory", pg_envs.one_run.plot_trajectory)
     (tmp_path / "eventful.py").write_text(AGENT_MODULE)
     yield tmp_path
     sys.modules.pop("eventful", None)

@@ -12,7 +12,7 @@ import pytest
 import pg_envs
 from agents.base import Agent
 from agents.baselines import NoOp, Oracle
-from pg_envs.cli import Run
+from pg_envs.commands import Run
 from pg_envs.one_run import run_and_save
 from pg_envs.results import plain, skill, write_json
 from pg_envs.runner import run_episode

@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+import pg_envs.one_run
 from pg_envs.cli import main
 
 ray = pytest.importorskip("ray", reason="needs pg-envs[ray]")
@@ -44,6 +45,8 @@ class Counted(Agent):
 def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    # The agent's module takes it away wherever it is imported, here too; this puts it back afterwards.
+    monkeypatch.setattr(pg_envs.one_run, "plot_trajectory", pg_envs.one_run.plot_trajectory)
     (tmp_path / "counted.py").write_text(AGENT_MODULE.replace("FOLDER", repr(str(tmp_path))))
     yield tmp_path
     sys.modules.pop("counted", None)
