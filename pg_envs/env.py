@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import gymnasium as gym
@@ -12,32 +11,20 @@ import numpy as np
 from gymnasium import spaces
 
 from pg_envs.agent_view import AgentView
-from pg_envs.history.base import Survey, Values
+from pg_envs.history.base import Values
+from pg_envs.history.halves import halves
 from pg_envs.history.registry import make_history
 from pg_envs.interaction import Interaction
+from pg_envs.judgement import judgement
 from pg_envs.models.conversation import Prompt
-from pg_envs.models.ref import ModelRef
-from pg_envs.models.space import AnyModelSpace
+from pg_envs.models.space import InvalidPolicy, named_policy
 from pg_envs.questions import Questions
 from pg_envs.values.dimensions import N_DIMENSIONS
-from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import Mode
-from pg_envs.values.questionnaire import load_questionnaire
-from pg_envs.values.scoring import SCORINGS, Scoring, cosine, cosine_parts
+from pg_envs.values.scoring import SCORINGS, Scoring
 from pg_envs.values.survey import VOTE_RULES, Comparison, VoteRule, cast_votes
 
 Observation = dict[str, Any]
-
-
-class InvalidPolicy(ValueError):
-    """An action that this environment cannot take; nothing happened, and the environment goes on."""
-
-
-@lru_cache(maxsize=8)
-def _halves(source: str) -> tuple[Survey, Questionnaire, str]:
-    questionnaire = load_questionnaire(source)
-    survey, evaluation = questionnaire.split()
-    return Survey(survey), evaluation, questionnaire.content_hash
 
 
 class ProgressEnv(gym.Env[Observation, Any]):
@@ -67,7 +54,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
         _one_of("votes", votes, VOTE_RULES)
         _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         self._questions = Questions(query_budget)
-        self.survey_data, self.evaluation, self.questionnaire_hash = _halves(str(questionnaire))
+        self.survey_data, self.evaluation, self.questionnaire_hash = halves(str(questionnaire))
         self.history = make_history(history, self.survey_data, self.evaluation, centuries, engine, mode)
         self.scoring, self.vote_rule, self.render_mode = scoring, votes, render_mode
         self.survey: tuple[Comparison, ...] = self.survey_data.comparisons
@@ -78,7 +65,7 @@ class ProgressEnv(gym.Env[Observation, Any]):
             }
         )
         self.action_space = self.history.policy_space
-        self._initial_policy = None if initial_policy is None else self._named_policy("initial_policy", initial_policy)
+        self._initial_policy = None if initial_policy is None else named_policy(self.action_space, "initial_policy", initial_policy)
         self.reward_space = spaces.Box(-1.0, 1.0, (N_DIMENSIONS,), np.float64)
         if self.n_steps < 2:
             raise ValueError(
@@ -191,8 +178,9 @@ class ProgressEnv(gym.Env[Observation, Any]):
             raise InvalidPolicy(f"the action {action!r} is not in {self.action_space}; start from env.unwrapped.initial_policy")
         self.history.check_policy(action)
         measured, target, more = self._judge(action)
-        info = self._report(measured, target, more)
-        reward = info.pop("reward")
+        asked = {"n_queries": self.n_queries, "n_queries_total": self.n_queries_total}
+        reward, judged = judgement(measured, target, self.scoring, {**asked, **more})
+        info = {"century_label": self.history.labels[self._century], **judged}
         self.trace.append({**info, "reward": reward})
         terminated = len(self.trace) == self.n_steps
         self._running = not terminated
@@ -276,39 +264,9 @@ class ProgressEnv(gym.Env[Observation, Any]):
 
     # ------------------------------------------------------------------ inside
 
-    def _named_policy(self, argument: str, name: str) -> ModelRef:
-        """The policy that an argument names, if it is one of this environment's."""
-        ref = ModelRef.parse(name)
-        if not isinstance(self.action_space, AnyModelSpace) or ref not in self.action_space:
-            raise InvalidPolicy(
-                f"{argument}={name!r} is not in {self.action_space}, this history's policies; leave it out, or change history"
-            )
-        return ref
-
     def _observe(self) -> Observation:
         votes = cast_votes(self._survey_preferences(), self.vote_rule, self.np_random)
         return {"century": self._century, "votes": votes}
-
-    def _report(self, measured: Values, target: Values, more: dict[str, Any]) -> dict[str, Any]:
-        """The ``info`` of a step; ``reward`` in it is taken out again by ``step``."""
-        # Copies: users keep infos and change them, and a history hands out the same humans again and again.
-        v, h = measured.vector(self.scoring).copy(), target.vector(self.scoring).copy()
-        if "reward" not in more:
-            more = {"reward": cosine(v, h), "reward_vector": cosine_parts(v, h), **more}
-        return {
-            "century_label": self.history.labels[self._century],
-            "policy_vector": v,
-            "target_vector": h,
-            "difference": v - h,
-            "policy_standard_errors": measured.standard_errors.copy(),
-            "target_standard_errors": target.standard_errors.copy(),
-            "policy_vector_upstream": measured.upstream.copy(),
-            "target_vector_upstream": target.upstream.copy(),
-            "score_upstream": cosine(measured.upstream, target.upstream),
-            "n_queries": self.n_queries,
-            "n_queries_total": self.n_queries_total,
-            **more,
-        }
 
 
 def _one_of(name: str, value: Any, choices: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ import pg_envs.one_run
 from agents.base import Agent
 from agents.baselines import NoOp, Oracle
 from pg_envs.agent_view import AgentView
-from pg_envs.cli import Run
+from pg_envs.commands import Run
 from pg_envs.one_run import run_and_save
 from wrappers import NoisyHumans, PreferenceDataset, QueryBudget, RecordEpisode, VectorReward
 

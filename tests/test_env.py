@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import pg_envs
-from pg_envs.env import InvalidPolicy
+from pg_envs.models.space import InvalidPolicy
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.values.survey import cast_votes
 

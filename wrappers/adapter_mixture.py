@@ -14,10 +14,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
-from pg_envs.env import InvalidPolicy
 from pg_envs.models.merging import check_mergeable, merge_adapters, mixture_name
 from pg_envs.models.ref import ModelRef
-from pg_envs.models.space import ModelSpace
+from pg_envs.models.space import InvalidPolicy, ModelSpace
 from wrappers.shared import progress_env
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from pg_envs.env import ProgressEnv
 from pg_envs.history.base import Values
+from pg_envs.models.space import named_policy
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -114,7 +115,7 @@ class CoevolveEnv(ProgressEnv):
         self._proxy: Any = None
         self._human_units: np.ndarray | None = None
         super().__init__(**kwargs)
-        self._named_proxy = None if proxy is None else self._named_policy("proxy", proxy)
+        self._named_proxy = None if proxy is None else named_policy(self.action_space, "proxy", proxy)
 
     @property
     def n_steps(self) -> int:

@@ -11,6 +11,10 @@ from gymnasium import Space
 from pg_envs.models.ref import ModelRef
 
 
+class InvalidPolicy(ValueError):
+    """An action that an environment cannot take; nothing happened, and the environment goes on."""
+
+
 class AnyModelSpace(Space[ModelRef]):
     """All models, of any architecture and on any base.
 
@@ -91,3 +95,15 @@ class ModelSpace(AnyModelSpace):
     def __repr__(self) -> str:
         """``ModelSpace(base)``."""
         return f"ModelSpace({ModelRef(self.base, self.revision)})"
+
+
+def named_policy(space: Space[Any], argument: str, name: str) -> ModelRef:
+    """The policy that an argument names, as ``ModelRef.parse`` reads it.
+
+    Raises:
+        InvalidPolicy: If it is not in the space.
+    """
+    ref = ModelRef.parse(name)
+    if not isinstance(space, AnyModelSpace) or ref not in space:
+        raise InvalidPolicy(f"{argument}={name!r} is not in {space}, this history's policies; leave it out, or change history")
+    return ref

@@ -12,12 +12,12 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from tests_support import TINY_FAMILY_CENTURIES, save_other_architecture
 
 import pg_envs
-from pg_envs.env import InvalidPolicy
 from pg_envs.history.live import histtiny_refs
 from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording import RecordingError
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.models.space import InvalidPolicy
 from pg_envs.record import REPLY_SEED
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.survey import Comparison

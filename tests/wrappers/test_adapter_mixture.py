@@ -10,9 +10,9 @@ from gymnasium.utils.env_checker import data_equivalence
 
 import pg_envs
 from pg_envs.agent_view import AgentView
-from pg_envs.env import InvalidPolicy
 from pg_envs.models.checks import check_files
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.models.space import InvalidPolicy
 from wrappers import AdapterMixture
 
 
