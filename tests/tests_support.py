@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 TINY_FAMILY_CENTURIES = ("C018", "C021")
 """The centuries of which the fixture ``tiny_family`` has models."""
 
@@ -59,3 +61,16 @@ def save_other_architecture(folder: Path, tokenizer, name: str) -> Path:
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def refusal_of_engine(name: str) -> str:
+    """What is said of an engine's name that is refused before any work."""
+    from pg_envs.history.base import Survey
+    from pg_envs.history.registry import make_history
+    from pg_envs.models.engine import EngineError
+    from pg_envs.values.questionnaire import load_questionnaire
+
+    survey, evaluation = load_questionnaire().split()
+    with pytest.raises(EngineError) as raised:
+        make_history("histtiny", Survey(survey), evaluation, engine=name)
+    return str(raised.value)

@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+BY_ROW = ("input_ids", "attention_mask", "position_ids")
+"""What a call has for every row."""
+
 
 def read_repeated_prompts_once(model: Any) -> None:
     """Let a causal model that begins to generate read prompts once that occur again in the batch.
@@ -38,9 +41,6 @@ def read_repeated_prompts_once(model: Any) -> None:
         return output
 
     model.forward = types.MethodType(forward, model)
-
-
-BY_ROW = ("input_ids", "attention_mask", "position_ids")
 
 
 def _begins_to_generate(

@@ -7,7 +7,8 @@ import pytest
 
 from agents.baselines import SFT, NoOp, Oracle, RandomAgent, SFTConfig
 from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
-from pg_envs.cli import Run, main
+from pg_envs.cli import main
+from pg_envs.commands import Run
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.tuning import TrainingError
 from pg_envs.one_run import run_and_save

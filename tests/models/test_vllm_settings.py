@@ -5,13 +5,11 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests_support import refusal_of_engine
 
-from pg_envs.history.base import Survey
-from pg_envs.history.registry import make_history
 from pg_envs.models import engine
 from pg_envs.models.engine import EngineError, check_engine_name
 from pg_envs.models.vllm_settings import DTYPES, LORA_RANKS, VLLMSettings
-from pg_envs.values.questionnaire import load_questionnaire
 
 
 def test_a_bare_name_has_defaults():
@@ -60,10 +58,7 @@ def test_every_setting_is_read(length, cache_gib, share, rank, n_gpus, dtype):
     ],
 )
 def test_a_wrong_name_is_refused_before_any_work(name, message):
-    survey, evaluation = load_questionnaire().split()
-    with pytest.raises(EngineError) as raised:
-        make_history("histtiny", Survey(survey), evaluation, engine=name)
-    assert message in str(raised.value)
+    assert message in refusal_of_engine(name)
 
 
 def test_without_vllm_its_name_says_what_to_install(monkeypatch):
