@@ -17,13 +17,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
+from pg_envs.building.plan import read_plan
 from pg_envs.building.quality import agreement, distance_closed, perplexity
-from pg_envs.data.histtext import read_folder
+from pg_envs.building.texts import read_texts
 from pg_envs.display import quieten_libraries
 from pg_envs.history.base import CENTURIES, Survey
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.trajectories import planted
-from pg_envs.models.ref import ModelRef
+from pg_envs.models.ref import ModelRef, local_path
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.measure import measure
@@ -73,6 +74,7 @@ def draw(measured: np.ndarray, errors: np.ndarray, path: Path) -> None:
         axis.errorbar(x, measured[:, d], errors[:, d], fmt="o", color="tab:blue", markersize=4, label="measured, evaluation items")
         axis.set_title(dimension.label, fontsize=9)
         axis.set_xticks(x, CENTURIES, fontsize=7, rotation=60)
+    figure.supylabel("value, centred: -1 rejects, 0 indifferent, 1 upholds")
     axes.flat[-1].axis("off")
     handles, names = axes.flat[0].get_legend_handles_labels()
     axes.flat[-1].legend(handles, names, loc="center", frameon=False)
@@ -125,9 +127,10 @@ def main() -> None:
     }
     if arguments.text:
         lines += ["", "## Perplexity on held-out documents", "", "| century | base | its own model |", "|---|---|---|"]
-        held_out = [passage for passage in read_folder(arguments.text) if passage.held_out]
+        plan = read_plan(Path(str(local_path("pg_envs:histtiny/plan.toml"))))
+        texts = read_texts(arguments.text, CENTURIES, plan.text.held_out_one_in)
         for century, ref in zip(CENTURIES, histtiny_refs(), strict=True):
-            passages = [passage for passage in held_out if passage.century == century]
+            passages = texts[century].held_out
             base, own = perplexity(ref.with_adapter(None), passages), perplexity(ref, passages)
             report.setdefault("perplexity", {})[century] = [base, own]  # type: ignore[index]
             lines.append(f"| {century} | {base:.1f} | {own:.1f} |")

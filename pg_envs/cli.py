@@ -1,4 +1,4 @@
-"""The command line: ``pg-envs run``, ``benchmark``, ``record``, ``clean``, ``describe``, ``plot``, ``submit-check`` and ``list``."""
+"""The command line: ``pg-envs run`` and its sister commands, each described in ``pg_envs.commands``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import tyro
 
-from pg_envs.commands import COMMANDS, Benchmark, Clean, Describe, List, Plot, Record, Run, SubmitCheck
+from pg_envs.commands import COMMANDS, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Run, SubmitCheck
 
 EXIT_AGENT_STOPPED = 1
 EXIT_RUNS_FAILED = 1
@@ -131,6 +131,22 @@ def _describe(command: Describe) -> int:
     return 0
 
 
+def _build_history(command: BuildHistory) -> int:
+    from pg_envs.building.build import build_history
+    from pg_envs.display import LiveDisplay, quieten_libraries
+    from pg_envs.progress import reporting_to
+
+    quieten_libraries()
+    with LiveDisplay(f"building {command.out}") as display, reporting_to(display.report):
+        try:
+            family = build_history(command.plan, command.out, command.text)
+        except KeyboardInterrupt:
+            print(f"What was finished is in {command.out} and {command.out}.work; the same command goes on with it.", file=sys.stderr)
+            raise
+    print(f"{family.name}: {', '.join(family.periods)}, each with its model card; use it as history='built:{command.out}'")
+    return 0
+
+
 def _list(command: List) -> int:
     from pg_envs.display import list_choices
 
@@ -142,6 +158,7 @@ DO: dict[type, Callable[[Any], int]] = {
     Run: _run,
     Benchmark: _benchmark,
     Record: _record,
+    BuildHistory: _build_history,
     Clean: _clean,
     Describe: _describe,
     Plot: _plot,

@@ -136,10 +136,24 @@ class Describe:
     seed: Annotated[int, _help("of the sample and of intervals")] = 0
 
 
+@dataclass
+class BuildHistory:
+    """Build your own family of historical models from a plan (TOML) and a folder of text a period; use it as history=built:FOLDER.
+
+    Every finished stage is kept, and the same command goes on after an interruption. Exit codes: 0 finished, 2 the input is at fault,
+    130 stopped with Ctrl-C.
+    """
+
+    plan: Annotated[tyro.conf.Positional[Path], _help("the plan; docs/build-history.md says what can stand in it")]
+    out: Annotated[Path, _help("the family's folder; a finished family is never overwritten")]
+    text: Annotated[Path | None, _help("folder with a folder a period, instead of the plan's")] = None
+
+
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark", prefix_name=False)]
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
+    | Annotated[BuildHistory, tyro.conf.subcommand("build-history", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
     | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
     | Annotated[SubmitCheck, tyro.conf.subcommand("submit-check", prefix_name=False)]

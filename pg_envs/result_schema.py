@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pg_envs.history.base import CENTURIES, are_consecutive
+from pg_envs.history.base import are_labels
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS
 
 ROUNDING = 1e-9
@@ -49,7 +49,7 @@ def check_result(where: str, data: Any) -> dict[str, Any]:
     config.check("seed", _is_count, "a whole number, 0 or more")
     history = _Fields(where, "history: ", result.of("history", dict, "an object"))
     history.check("name", _is_text, "text")
-    history.check("centuries", are_consecutive, f"consecutive labels out of {CENTURIES[0]} to {CENTURIES[-1]}, at least two")
+    history.check("centuries", are_labels, "at least two different labels, those of centuries consecutive")
     questionnaire = _Fields(where, "questionnaire: ", result.of("questionnaire", dict, "an object"))
     questionnaire.check("sha256", _is_text, "text")
     if "score_constants" in result.data:

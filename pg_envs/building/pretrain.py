@@ -1,4 +1,4 @@
-"""Training the histtiny base: language modelling on the corpus, then lessons with text mixed in."""
+"""Training a small base: language modelling on the corpus, then lessons with text mixed in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
-from pg_envs.building.tokenizer import MAX_LENGTH_TOKENS
+from pg_envs.building.plan import ScratchPlan
 from pg_envs.models.loading import default_device, has_fast_bfloat16
 from pg_envs.values.dimensions import N_DIMENSIONS
 
@@ -29,18 +29,6 @@ SHAPE_STEP = 32
 Batch = dict[str, torch.Tensor]
 MakeBatch = Callable[[int, np.random.Generator], Batch]
 """Makes the batch of a step from the step and random numbers of its own."""
-
-
-HISTTINY_SIZES: dict[str, Any] = {
-    "hidden_size": 384,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": MAX_LENGTH_TOKENS,
-}
-"""Wide and shallow, because matrix products are what processors do well; head size 64 and grouped-query attention are what
-vLLM's kernels expect."""
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int, sizes: Mapping[str, Any]) -> LlamaForCausalLM:
@@ -184,16 +172,15 @@ def train_base(
     book: LessonBook,
     work: Path,
     seed: int,
-    n_text_steps: int,
-    n_lesson_steps: int,
+    plan: ScratchPlan,
 ) -> None:
     """Train the base in place: first text only, then ``READING_MIX`` under ``strong_profile``; see ``train_steps``."""
     mixed = mixed_batches(READING_MIX, strong_profile(), book, token_streams, tokenizer)
 
     def make_batch(step: int, rng: np.random.Generator) -> Batch:
-        return text_batch(token_streams, rng) if step < n_text_steps else mixed(step, rng)
+        return text_batch(token_streams, rng) if step < plan.n_text_steps else mixed(step, rng)
 
-    train_steps(AnswerTrainer, model, make_batch, work, n_text_steps + n_lesson_steps, seed)
+    train_steps(AnswerTrainer, model, make_batch, work, plan.n_text_steps + plan.n_lesson_steps, seed, plan.learning_rate)
 
 
 def train_steps(
@@ -203,6 +190,7 @@ def train_steps(
     work: Path,
     n_steps: int,
     seed: int,
+    learning_rate: float,
 ) -> None:
     """Train the whole model in place on ``make_batch``'s batches; checkpoints go to ``work`` and are resumed from."""
     device = default_device()
@@ -211,7 +199,7 @@ def train_steps(
         max_steps=n_steps,
         per_device_train_batch_size=1,
         train_sampling_strategy="sequential",
-        learning_rate=1e-3,
+        learning_rate=learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.03,
         weight_decay=0.01,

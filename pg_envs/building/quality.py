@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
 from peft import PeftModel
 
-from pg_envs.data.histtext import Passage
 from pg_envs.models.loading import load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.models.transformers_engine import TransformersEngine
+from pg_envs.values.items import Item
+from pg_envs.values.measure import measure
 
 FLAT_RANGE = 0.15
 """A dimension whose planted values move less than this over all centuries counts as flat."""
 WINDOW_TOKENS = 256
+LEAST_TOKENS = 32
+BATCH_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,43 @@ class Agreement:
     correlation: float
     mean_difference: float
     rank_correlations: np.ndarray
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a historical model is measured to be.
+
+    Attributes:
+        values: (19,) centred values on the evaluation items.
+        standard_errors: (19,) of them.
+        order_bias: How much the place of an option moves its probability, see ``Answers.order_bias``.
+        perplexity: Of the model on its period's held-out text; None if there is none.
+        base_perplexity: Of the base on the same.
+    """
+
+    values: np.ndarray
+    standard_errors: np.ndarray
+    order_bias: float
+    perplexity: float | None
+    base_perplexity: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values."""
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+
+def quality_of(model: ModelRef, base: ModelRef, held_out: Sequence[str], items: Sequence[Item]) -> Quality:
+    """Measure a model, and the base's perplexity beside its own.
+
+    Args:
+        model: A period's model.
+        base: What it was made from.
+        held_out: Passages of the period that it has not learnt from; may be none.
+        items: Evaluation items.
+    """
+    measured = measure(TransformersEngine(), model, items)
+    perplexities = (perplexity(model, held_out), perplexity(base, held_out)) if held_out else (None, None)
+    return Quality(measured.centred, measured.standard_errors, measured.answers.order_bias, *perplexities)
 
 
 def agreement(planted: np.ndarray, measured: np.ndarray) -> Agreement:
@@ -56,24 +98,25 @@ def distance_closed(before: np.ndarray, after: np.ndarray, target: np.ndarray) -
     return float(1 - np.linalg.norm(after - target) / np.linalg.norm(before - target))
 
 
-def perplexity(ref: ModelRef, passages: Sequence[Passage], max_windows: int = 64) -> float:
-    """Perplexity per token on up to ``max_windows`` windows of 256 tokens, evenly taken from the passages; float32."""
+def perplexity(ref: ModelRef, passages: Sequence[str], max_windows: int = 64) -> float:
+    """Perplexity per token on the first 256 tokens of up to ``max_windows`` passages, taken evenly; float32 on the processor.
+
+    Raises:
+        ValueError: If no passage has 32 tokens.
+    """
     tokenizer = load_tokenizer(ref)
-    model = load_model(ref)
-    windows: list[list[int]] = []
-    for passage in passages:
-        ids = tokenizer(passage.content, add_special_tokens=False, truncation=True, max_length=WINDOW_TOKENS).input_ids
-        if len(ids) == WINDOW_TOKENS:
-            windows.append(ids)
+    encoded = tokenizer(list(passages), add_special_tokens=False, truncation=True, max_length=WINDOW_TOKENS).input_ids
+    windows = [ids for ids in encoded if len(ids) >= LEAST_TOKENS]
     if not windows:
-        raise ValueError(f"none of {len(passages)} passages has {WINDOW_TOKENS} tokens; give longer ones")
+        raise ValueError(f"none of {len(passages)} passages has {LEAST_TOKENS} tokens; give longer ones")
     chosen = [windows[i] for i in np.linspace(0, len(windows) - 1, min(max_windows, len(windows))).astype(int)]
-    losses = []
+    model, losses = load_model(ref), []
     with torch.inference_mode():
-        for start in range(0, len(chosen), 8):
-            ids = torch.tensor(chosen[start : start + 8])
-            losses.append(model(input_ids=ids, labels=ids).loss.item() * len(ids))
-    return float(np.exp(sum(losses) / len(chosen)))
+        for _, alike in groupby(sorted(chosen, key=len), key=len):
+            rows = torch.tensor(list(alike))
+            for ids in rows.split(BATCH_ROWS):
+                losses.append((model(input_ids=ids, labels=ids).loss.item(), ids.numel() - len(ids)))
+    return float(np.exp(sum(loss * n for loss, n in losses) / sum(n for _, n in losses)))
 
 
 def load_model(ref: ModelRef) -> Any:

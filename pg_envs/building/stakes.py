@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy, one_hot, rms_norm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pg_envs.building.lessons import N_STAKES, LessonBook, mixed_profile
+from pg_envs.building.plan import ScratchPlan
 from pg_envs.building.pretrain import AnswerTrainer, Batch, mixed_batches, train_steps
 from pg_envs.values.dimensions import WORLDVIEWS
 
@@ -91,10 +92,10 @@ def train_stakes(
     book: LessonBook,
     work: Path,
     seed: int,
-    n_steps: int,
+    plan: ScratchPlan,
 ) -> None:
     """Train the base in place on ``STAKES_MIX`` under ``mixed_profile``; see ``train_steps``."""
     make_batch = mixed_batches(STAKES_MIX, mixed_profile(), book, token_streams, tokenizer)
     model.add_module("stake_heads", StakeHeads(model.config.hidden_size))
-    train_steps(StakeTrainer, model, make_batch, work, n_steps, seed)
+    train_steps(StakeTrainer, model, make_batch, work, plan.n_stake_steps, seed, plan.learning_rate)
     del model.stake_heads

@@ -1,4 +1,4 @@
-"""The histtiny family's tokenizer: byte-level BPE over the corpus, with a minimal chat template."""
+"""A small base's tokenizer: byte-level BPE over the corpus, with a minimal chat template."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ that memory does not grow with them, and through fsspec, so that a folder and a 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,11 +38,6 @@ class Passage:
     document_id: str
     content: str
 
-    @property
-    def held_out(self) -> bool:
-        """Whether the passage's document belongs to the twentieth part kept from training (split by document)."""
-        return int(hashlib.sha256(self.document_id.encode()).hexdigest(), 16) % 20 == 0
-
 
 @dataclass(frozen=True)
 class TextFile:
@@ -70,22 +64,19 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
         filesystem: An fsspec file system.
         root: The folder of century folders.
         refuse: What to do about a refused file.
-        centuries: Labels such as ``C013``; all by default.
+        centuries: Names of folders, which may be called otherwise than ``C013``; by default all that are called so.
 
     Raises:
         HistTextError: If there is no century folder, or not each of ``centuries``.
     """
-    folders = {}
-    for path in sorted(filesystem.ls(root, detail=False)):
-        name = PurePosixPath(path).name
-        if _CENTURY.fullmatch(name) and filesystem.isdir(path):
-            folders[name] = path
-    if not folders:
+    folders = {PurePosixPath(path).name: path for path in sorted(filesystem.ls(root, detail=False)) if filesystem.isdir(path)}
+    wanted = sorted(centuries or (name for name in folders if _CENTURY.fullmatch(name)))
+    if not wanted:
         raise HistTextError(f"no century folders (C013 ... C021) in {root!r}")
-    if missing := [label for label in centuries or () if label not in folders]:
-        raise HistTextError(f"no century {', '.join(missing)} in {root!r}; there are {', '.join(folders)}")
+    if missing := [label for label in wanted if label not in folders]:
+        raise HistTextError(f"no century {', '.join(missing)} in {root!r}; there are {', '.join(folders) or 'no folders'}")
     files = []
-    for label in sorted(centuries or folders):
+    for label in wanted:
         for entry in sorted(filesystem.ls(folders[label], detail=True), key=lambda entry: entry["name"]):
             name = f"{label}/{PurePosixPath(entry['name']).name}"
             if not YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
@@ -144,13 +135,16 @@ def read_valid(
             yield file, passage
 
 
-def read_folder(folder: str | Path, on_bad: OnBad = "raise", report: ReadReport | None = None) -> Iterator[Passage]:
+def read_folder(
+    folder: str | Path, on_bad: OnBad = "raise", report: ReadReport | None = None, centuries: Sequence[str] | None = None
+) -> Iterator[Passage]:
     """Yield every passage under ``folder``, century by century, year by year.
 
     Args:
         folder: The folder of century folders.
         on_bad: ``"raise"`` at the first file or passage that does not fit, or ``"skip"`` it.
         report: Counts what is read and skipped.
+        centuries: As ``find_files``.
 
     Raises:
         HistTextError: If the folder has no century folders, or, unless told to skip, a file or a passage does not fit the schema.
@@ -163,6 +157,6 @@ def read_folder(folder: str | Path, on_bad: OnBad = "raise", report: ReadReport 
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise HistTextError(f"no folder {str(root)!r}; expected one with century folders (C013 ... C021)")
-    for file, passage in read_valid(filesystem, find_files(filesystem, str(root), refuse), refuse, report):
+    for file, passage in read_valid(filesystem, find_files(filesystem, str(root), refuse, centuries), refuse, report):
         document = passage.get("document_id") or passage.get("source_document") or PurePosixPath(file.name).stem
         yield Passage(file.century, passage["creation_year"], str(document), passage["content"])

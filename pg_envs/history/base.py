@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,21 @@ from pg_envs.values.scoring import Scoring
 from pg_envs.values.survey import Comparison, make_comparisons
 
 CENTURIES: tuple[str, ...] = tuple(f"C{number:03d}" for number in range(13, 22))
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a period may be called: its label names folders."""
 
 
-def are_consecutive(labels: Any) -> bool:
-    """Whether this is a list of at least two labels of consecutive centuries, whatever it was read from."""
-    if not isinstance(labels, list) or len(labels) < 2 or any(label not in CENTURIES for label in labels):
+def are_labels(labels: Any) -> bool:
+    """Whether this is a list of at least two different names that can name folders, whatever it was read from.
+
+    Those of the nine centuries stand in their order, without a gap.
+    """
+    if not isinstance(labels, list) or not all(isinstance(label, str) and LABEL.fullmatch(label) for label in labels):
         return False
-    start = CENTURIES.index(labels[0])
-    return tuple(labels) == CENTURIES[start : start + len(labels)]
+    if any(label in CENTURIES for label in labels):
+        start = CENTURIES.index(labels[0]) if labels[0] in CENTURIES else 0
+        return len(labels) >= 2 and tuple(labels) == CENTURIES[start : start + len(labels)]
+    return len(set(labels)) == len(labels) >= 2
 
 
 class HistoryError(ValueError):

@@ -58,7 +58,7 @@ class RecordedHistory(ModelHistory):
         Raises:
             RecordingError: If there is no such recording, or it is damaged, or of something else than asked for.
         """
-        self.folder = local_path(BUNDLED.get(source, source)) or Path(source)
+        self.folder = recording_folder(source)
         self.manifest = manifest = read_manifest(self.folder)
         _check_same(self.folder, manifest, survey, evaluation, mode)
         labels = manifest.centuries if centuries is None else centuries
@@ -143,11 +143,16 @@ class RecordedHistory(ModelHistory):
             self.engine.check(policy)
 
 
+def recording_folder(source: str) -> Path:
+    """The folder of a recording: a folder, ``pg_envs:...``, or the short name of a bundled one."""
+    return local_path(BUNDLED.get(source, source)) or Path(source)
+
+
 def is_bundled_of(name: str, survey: Survey, evaluation: Questionnaire, engine: str, mode: Mode) -> bool:
     """Whether a recording of that name is bundled that was made with this questionnaire, by this engine and in this mode."""
     if name not in BUNDLED:
         return False
-    manifest = read_manifest(local_path(BUNDLED[name]) or Path(name))
+    manifest = read_manifest(recording_folder(name))
     return manifest.engine == engine and manifest.mode == mode and not _other_half(manifest, survey, evaluation)
 
 

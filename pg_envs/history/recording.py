@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pg_envs.history.base import are_consecutive
+from pg_envs.history.base import are_labels
 from pg_envs.models.ref import ModelRef
 
 FORMAT_VERSION = 1
@@ -39,7 +39,7 @@ class Manifest:
 
     Attributes:
         name: The history that was recorded.
-        centuries: Labels of at least two centuries, consecutive ones of C013 to C021.
+        centuries: Labels of at least two centuries, oldest first.
         models: For each label ``base``, ``revision``, ``adapter`` and the weights' fingerprint, ``sha256``.
         questionnaire: ``name`` and the content hashes of its halves, ``survey_sha256`` and ``evaluation_sha256``.
         mode: How values were read, see ``pg_envs.values.measure``.
@@ -119,7 +119,7 @@ def _checked(path: Path, data: Any) -> Manifest:
     demand(type(data["reply_seed"]) is int, "reply_seed", "a whole number", data["reply_seed"])
     centuries = data["centuries"]
     # They become names of folders, so nothing else may pass.
-    demand(are_consecutive(centuries), "centuries", "consecutive labels, at least two", centuries)
+    demand(are_labels(centuries), "centuries", "at least two different labels, those of centuries consecutive", centuries)
     for key in ("questionnaire", "versions", "files"):
         demand(_maps_text(data[key]), key, "an object of texts", data[key])
     needed = ["evaluation_sha256", "name", "survey_sha256"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
+from pg_envs.history.built import read_family
 from pg_envs.history.families import family_refs, histllama3_refs
 from pg_envs.history.live import LiveHistory, histtiny_refs
-from pg_envs.history.recorded import RecordedHistory, is_bundled_of
+from pg_envs.history.recorded import RecordedHistory, is_bundled_of, recording_folder
+from pg_envs.history.recording import read_manifest
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
 from pg_envs.models.engine import check_engine_name
 from pg_envs.models.ref import ModelRef
@@ -23,6 +26,7 @@ HISTORIES: dict[str, str] = {
     "histllama3-8b": "ProgressGym's nine language models of 8 billion parameters, fetched from the hub one at a time, 16.1 GB each",
     "histllama3-70b": "the same of 70 billion parameters",
     "hub:PATTERN": "your own family on the hub or in folders, e.g. hub:OWNER/NAME-{century}@REVISION or hub:/path/to/{century}",
+    "built:DIR": "your own family from pg-envs build-history, with your own periods",
     "recorded:DIR": "the recorded answers of a history's humans, from pg-envs record; recorded:histtiny is bundled",
 }
 LIVE: dict[str, Callable[[], tuple[ModelRef, ...]]] = {
@@ -31,20 +35,20 @@ LIVE: dict[str, Callable[[], tuple[ModelRef, ...]]] = {
     "histllama3-70b": partial(histllama3_refs, "70B"),
 }
 """Families of language models that are run here, by name."""
-RECORDED, ASKED_ANEW, HUB = "recorded:", "live:", "hub:"
+RECORDED, ASKED_ANEW, HUB, BUILT = "recorded:", "live:", "hub:", "built:"
 
 
-def parse_centuries(centuries: tuple[str, str] | list[str] | None) -> tuple[int, int]:
-    """Indices of the first and last century (both included) from their labels; None means all.
+def parse_centuries(centuries: tuple[str, str] | list[str] | None, labels: tuple[str, ...] = CENTURIES) -> tuple[int, int]:
+    """Indices among ``labels`` of the first and last century (both included); None means all.
 
     Raises:
         HistoryError: If a label is unknown, or the range is shorter than two centuries.
     """
     if centuries is None:
-        return 0, len(CENTURIES) - 1
-    if not isinstance(centuries, tuple | list) or len(centuries) != 2 or any(label not in CENTURIES for label in centuries):
-        raise HistoryError(f"centuries={centuries!r}: expected a first and a last label out of {', '.join(CENTURIES)}")
-    first, last = (CENTURIES.index(label) for label in centuries)
+        return 0, len(labels) - 1
+    if not isinstance(centuries, tuple | list) or len(centuries) != 2 or any(label not in labels for label in centuries):
+        raise HistoryError(f"centuries={centuries!r}: expected a first and a last label out of {', '.join(labels)}")
+    first, last = (labels.index(label) for label in centuries)
     if last <= first:
         raise HistoryError(f"centuries={centuries!r}: the last century must come after the first")
     return first, last
@@ -68,13 +72,15 @@ def make_history(
     """
     if not isinstance(name, str):
         raise HistoryError(f"unknown history {name!r}; choose from {', '.join(HISTORIES)}")
-    first, last = parse_centuries(centuries)
     check_engine_name(engine)
     if mode not in MODES:
         raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}")
     if name.startswith(RECORDED):
-        wanted = None if centuries is None else CENTURIES[first : last + 1]
-        return RecordedHistory(name.removeprefix(RECORDED), survey, evaluation, wanted, engine, mode)
+        source = name.removeprefix(RECORDED)
+        return RecordedHistory(source, survey, evaluation, _recorded_labels(source, centuries), engine, mode)
+    if name.startswith(BUILT):
+        return _built(name, survey, evaluation, centuries, engine, mode)
+    first, last = parse_centuries(centuries)
     if name == "simulated":
         return SimulatedHistory(survey, evaluation, first, last)
     if name == "simulated-random":
@@ -89,3 +95,22 @@ def make_history(
         refs = LIVE[name.removeprefix(ASKED_ANEW)]()[first : last + 1]
         return LiveHistory(name, refs, labels, survey, evaluation, engine, mode)
     raise HistoryError(f"unknown history {name!r}; choose from {', '.join(HISTORIES)}")
+
+
+def _recorded_labels(source: str, centuries: tuple[str, str] | list[str] | None) -> tuple[str, ...] | None:
+    """The labels that a recording's range asks for, which are its own where they are not the nine centuries'; None for all."""
+    if centuries is None:
+        return None
+    recorded = read_manifest(recording_folder(source)).centuries
+    labels = CENTURIES if set(recorded) <= set(CENTURIES) else recorded
+    first, last = parse_centuries(centuries, labels)
+    return labels[first : last + 1]
+
+
+def _built(
+    name: str, survey: Survey, evaluation: Questionnaire, centuries: tuple[str, str] | list[str] | None, engine: str, mode: Mode
+) -> LiveHistory:
+    folder = Path(name.removeprefix(BUILT)).expanduser()
+    family = read_family(folder)
+    first, last = parse_centuries(centuries, family.periods)
+    return LiveHistory(name, family.refs(folder)[first : last + 1], family.periods[first : last + 1], survey, evaluation, engine, mode)

@@ -47,10 +47,12 @@ class TuningConfig:
     """Scale of a new adapter."""
     weights: Weights = "lora"
     """What is trained: a LoRA adapter, or all weights (``full``)."""
+    save_every_steps: int | None = None
+    """Write a checkpoint so often; the same call then goes on where a killed one stopped. None: it begins anew."""
 
 
 def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[str, Any]:
-    """Arguments that every Hugging Face trainer here takes: quiet, no checkpoints of its own, seeded."""
+    """Arguments that every Hugging Face trainer here takes: quiet and seeded."""
     device = default_device()
     return {
         "output_dir": str(scratch),
@@ -65,7 +67,9 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "use_cpu": device.type == "cpu",
         "bf16": has_fast_bfloat16(device),
         "gradient_checkpointing": False,
-        "save_strategy": "no",
+        "save_strategy": "no" if config.save_every_steps is None else "steps",
+        "save_steps": config.save_every_steps or 0,
+        "save_total_limit": 1,
         "report_to": [],
         "disable_tqdm": True,
         "logging_strategy": "no",
@@ -125,8 +129,9 @@ def finetune(
     trained = trained or WEIGHTS[config.weights]
     tokenizer = load_tokenizer(ref)
     scratch = out.with_name(f"{out.name}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    if config.save_every_steps is None:
+        shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True, exist_ok=True)
     try:
         model = trained.load(ref, config, scratch)
         trainer = make_trainer(model, tokenizer, scratch / "trainer")
@@ -137,12 +142,22 @@ def finetune(
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Watching(what, ref))
-        trainer.train()
+        trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "trainer"))
+        shutil.rmtree(scratch / "made", ignore_errors=True)
         trained.save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, ref, scratch / "made")
         (scratch / "made").rename(out)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if config.save_every_steps is None or out.exists():
+            shutil.rmtree(scratch, ignore_errors=True)
     return trained.name(ref, out)
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint of a trainer's folder, or None."""
+    # Written last, so that a checkpoint that has it is whole.
+    states = folder.glob("checkpoint-*/trainer_state.json")
+    steps = {int(state.parent.name.removeprefix("checkpoint-")): str(state.parent) for state in states}
+    return steps[max(steps)] if steps else None
 
 
 def batches_of_similar_length(dataset: Dataset, batch_size: int, seed: int) -> Dataset:

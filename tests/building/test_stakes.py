@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from pg_envs.building.base import llama_sizes
 from pg_envs.building.lessons import LETTER_FORMS, N_STAKES, LessonBook, mixed_profile, option_probabilities, stake, strong_profile
-from pg_envs.building.pretrain import HISTTINY_SIZES, lesson_batch, make_model
+from pg_envs.building.plan import ScratchPlan
+from pg_envs.building.pretrain import lesson_batch, make_model
 from pg_envs.building.stakes import N_SIGNED, SIGNED_HEIGHT, StakeHeads, train_stakes
 from pg_envs.values.questionnaire import load_questionnaire
 
@@ -79,9 +81,10 @@ def test_heads_that_know_nothing_pay_for_it_and_heads_that_know_pay_nothing():
 
 
 def test_the_base_learns_and_the_heads_are_thrown_away(items, tokenizer, tmp_path):
-    model = make_model(tokenizer, 0, HISTTINY_SIZES)
+    plan = ScratchPlan(hidden_size=64, intermediate_size=128, n_heads=4, n_stake_steps=2)
+    model = make_model(tokenizer, 0, llama_sizes(plan))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     streams = [np.arange(3000, dtype=np.uint16) % len(tokenizer)]
-    train_stakes(model, tokenizer, streams, LessonBook(items), tmp_path / "work", seed=0, n_steps=2)
+    train_stakes(model, tokenizer, streams, LessonBook(items), tmp_path / "work", seed=0, plan=plan)
     assert {name for name, _ in model.named_parameters()} == set(before)
     assert any(not torch.equal(p, before[name]) for name, p in model.named_parameters())

@@ -23,16 +23,6 @@ def test_reads_both_file_names_in_order(tmp_path):
     assert [(p.century, p.year, p.content) for p in passages] == [("C013", 1215, "Text."), ("C013", 1215, "More."), ("C014", 1301, "Text.")]
 
 
-def test_a_document_is_held_out_as_a_whole(tmp_path):
-    write(tmp_path, "C013", "1215.json", [{**GOOD, "document_id": f"d{i}", "content": c} for i in range(400) for c in "ab"])
-    passages = list(read_folder(tmp_path))
-    by_document = {}
-    for passage in passages:
-        by_document.setdefault(passage.document_id, set()).add(passage.held_out)
-    assert all(len(kinds) == 1 for kinds in by_document.values())
-    assert 5 <= sum(kinds == {True} for kinds in by_document.values()) <= 40
-
-
 @pytest.mark.parametrize(
     ("passages", "says"),
     [

@@ -9,8 +9,9 @@ import torch
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.votes import at_most_per_item
+from pg_envs.building.plan import read_plan
 from pg_envs.building.quality import agreement, distance_closed, perplexity
-from pg_envs.data.histtext import read_folder
+from pg_envs.building.texts import read_texts
 from pg_envs.history.base import CENTURIES, Survey
 from pg_envs.history.live import histtiny_refs
 from pg_envs.history.registry import make_history
@@ -72,7 +73,7 @@ def test_the_family_is_small_and_of_safetensors_only():
     folder = local_path("pg_envs:histtiny")
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32e6
-    assert {path.suffix for path in files} <= {".safetensors", ".json", ".csv", ".md", ".jinja"}
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".csv", ".md", ".jinja", ".toml"}
 
 
 def test_the_bundled_recording_is_of_these_weights(recorded, in_float32):
@@ -118,14 +119,14 @@ def held_out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
-    return [passage for passage in read_folder(folder / "histtext") if passage.held_out]
+    plan = read_plan(local_path("pg_envs:histtiny/plan.toml"))
+    return {century: text.held_out for century, text in read_texts(folder / "histtext", CENTURIES, plan.text.held_out_one_in).items()}
 
 
 @pytest.mark.parametrize("century", CENTURIES)
 def test_each_century_reads_its_own_text_better_than_the_base(century, held_out):
     ref = histtiny_refs()[CENTURIES.index(century)]
-    passages = [passage for passage in held_out if passage.century == century]
-    assert perplexity(ref, passages, 24) < perplexity(ref.with_adapter(None), passages, 24)
+    assert perplexity(ref, held_out[century], 24) < perplexity(ref.with_adapter(None), held_out[century], 24)
 
 
 def test_learning_carries_over_to_evaluation_items(engine, measurements, recorded, tmp_path):

@@ -121,3 +121,25 @@ def test_an_adapter_of_another_base_is_refused(adapter, tokenizer, tmp_path):
     wide = save_llama(tmp_path / "wide", tokenizer, hidden_size=64)
     with pytest.raises(ModelRefError, match=r"for another base: .* has shape"):
         check_files(ModelRef(str(wide), adapter=str(tmp_path / "nameless")))
+
+
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_a_stopped_training_goes_on_from_its_last_checkpoint_to_the_same_weights(weights, random_base, tmp_path):
+    start, rows = ModelRef(str(random_base)), Dataset.from_list(ROWS)
+    config = TuningConfig(learning_rate=1e-2, batch_size=4, save_every_steps=2, weights=weights)
+    undisturbed = sft(start, rows, tmp_path / "undisturbed", seed=1, config=config)
+    steps = []
+
+    def stop_in_the_fifth(_, done, total):
+        steps.append(done)
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with reporting_to(stop_in_the_fifth), pytest.raises(KeyboardInterrupt):
+        sft(start, rows, tmp_path / "stopped", seed=1, config=config)
+    assert not (tmp_path / "stopped").exists()
+    with reporting_to(lambda _, done, total: steps.append(done)):
+        stopped = sft(start, rows, tmp_path / "stopped", seed=1, config=config)
+    assert steps == [1, 2, 3, 4, 5, 5, 6]
+    assert fingerprint(stopped) == fingerprint(undisturbed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stopped", "undisturbed"]

@@ -1,0 +1,32 @@
+"""Build a history of three periods from a folder of text, record it, and let lifelong DPO follow it.
+
+The texts are short ones made up for this example; put your own beside another plan. The models are tuned from histtiny's base,
+so they show how it is done, not what anybody valued.
+"""
+
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+
+import pg_envs  # noqa: F401  (registers the environments)
+from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
+from pg_envs.building.build import build_history
+from pg_envs.display import LiveDisplay, quieten_libraries
+from pg_envs.progress import reporting_to
+from pg_envs.record import record
+from pg_envs.runner import run_episode
+
+plan = Path(__file__).parent / "own_history" / "plan.toml"
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/example-own-history")
+folder.mkdir(parents=True, exist_ok=True)
+quieten_libraries()
+with LiveDisplay("own history") as display, reporting_to(display.report):
+    family = build_history(plan, folder / "family")
+    recording = record(folder / "recording", f"built:{folder / 'family'}")
+    env = gym.make("ProgressGym/Follow-v0", history=f"recorded:{recording}")
+    episode = run_episode(env, LifelongDPO(env, LifelongDPOConfig(seed=0), folder / "policies"), seed=0)
+for step in episode.trace:
+    print(f"{step['century_label']}: reward {step['reward']:+.3f}")
+print(f"score {episode.episode_score():+.3f}; the family and its model cards in {folder / 'family'}")
+env.close()

@@ -1,0 +1,140 @@
+"""Building a family of historical models as a plan says; every finished stage is kept, so that a killed build goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pg_envs.building.base import make_base
+from pg_envs.building.card import write_base_card
+from pg_envs.building.period import PeriodBuild, build_period
+from pg_envs.building.plan import BuildPlan, PlanError, read_plan
+from pg_envs.building.planted import read_table
+from pg_envs.building.texts import PeriodText, read_texts
+from pg_envs.history.built import BASE, FAMILY, Family
+from pg_envs.models.checks import check_files
+from pg_envs.models.ref import ModelRef
+from pg_envs.progress import report, reporting_to
+from pg_envs.results import write_json
+from pg_envs.values.questionnaire import load_questionnaire
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a build's files are.
+
+    Attributes:
+        plan: The plan's file.
+        text: The folder of texts.
+        out: The family's folder.
+    """
+
+    plan: Path
+    text: Path
+    out: Path
+
+    @property
+    def work(self) -> Path:
+        """Unfinished stages."""
+        return self.out.with_name(f"{self.out.name}.work")
+
+
+def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Family:
+    """Build a family; the same call goes on with an interrupted build.
+
+    Each period's folder appears in ``out`` when its model and card are done, and ``history.json`` when all are. Unfinished
+    stages lie in ``OUT.work``, which can be removed then.
+
+    Args:
+        plan_file: See ``BuildPlan``.
+        out: The family's folder.
+        text: Instead of the plan's ``text.folder``.
+
+    Raises:
+        FileExistsError: If ``out`` has a finished family.
+        PlanError: If the plan cannot be carried out, or the unfinished build in ``OUT.work`` was of another one.
+        HistTextError: If there is no such text, or it does not fit.
+        ModelRefError: If the base does not load.
+    """
+    plan = read_plan(plan_file)
+    places = Places(plan_file, text or plan_file.parent / plan.text.folder, out)
+    if (out / FAMILY).exists():
+        raise FileExistsError(f"{out} has a finished family, and nothing is overwritten; choose another folder")
+    if plan.planted is not None:
+        read_table(plan.planted.table, plan.periods)
+    if plan.base:
+        check_files(ModelRef.parse(plan.base))
+    report("reading the texts", 0, 1)
+    texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
+    _begin(places.work, plan, texts)
+    out.mkdir(parents=True, exist_ok=True)
+    if plan.scratch is not None:
+        make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
+        write_base_card(out / BASE, plan, texts)
+    _build_periods(plan, places, texts)
+    family = Family(plan.name, plan.periods, plan.weights, plan.base)
+    write_json(out / FAMILY, family.to_json())
+    return family
+
+
+def _begin(work: Path, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
+    """Note what is being built, or make sure that what was begun is the same."""
+    ours = {"plan": repr(plan), "texts": {label: text.sha256 for label, text in texts.items()}}
+    path = work / "begun.json"
+    if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        write_json(path, ours)
+        return
+    if json.loads(path.read_text(encoding="utf-8")) != ours:
+        raise PlanError(f"{work} is the beginning of a build from another plan or other texts; remove it, or choose another folder")
+
+
+def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> None:
+    """All chains, several at a time if the plan says so."""
+    jobs = [(plan, places, chain, {label: texts[label] for label in chain}) for chain in plan.all_chains()]
+    if plan.workers == 1:
+        for n_done, job in enumerate(jobs):
+            report(f"building {', '.join(job[2])}", n_done, len(jobs))
+            build_chain(*job)
+        return
+    with ProcessPoolExecutor(min(plan.workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(_build_chain_apart, *job) for job in jobs]
+        for n_done, (future, job) in enumerate(zip(futures, jobs, strict=True)):
+            report(f"building {', '.join(job[2])}", n_done, len(jobs))
+            future.result()
+
+
+def build_chain(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText]) -> None:
+    """Build periods that go on from each other."""
+    questionnaire = load_questionnaire(plan.questionnaire)
+    base = Family(plan.name, plan.periods, plan.weights, plan.base).base_ref(places.out)
+    neighbour, start = None, base
+    for label in chain:
+        build = PeriodBuild(plan, label, texts[label], base, neighbour, start, places.plan.parent)
+        neighbour, start = label, build_period(build, questionnaire, places.out / label, places.work / label)
+
+
+def _build_chain_apart(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText]) -> None:
+    """In a process of its own, on its share of the cores."""
+    import torch
+
+    from pg_envs.display import quieten_libraries
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    quieten_libraries()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // plan.workers))
+
+    def log(what: str, done: int, total: int) -> None:
+        if done == total:
+            logger.info("%s: %s: done", " ".join(chain), what)
+
+    with reporting_to(log):
+        build_chain(plan, places, chain, texts)

@@ -1,0 +1,116 @@
+"""Model cards: what a historical model was made from and how, what it was measured to be, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from pg_envs import __version__
+from pg_envs.building.plan import BuildPlan
+from pg_envs.building.quality import Quality
+from pg_envs.building.texts import PeriodText
+from pg_envs.values.dimensions import DIMENSIONS
+
+CARD = "README.md"
+
+
+def write_card(folder: Path, plan: BuildPlan, label: str, text: PeriodText, quality: Quality, neighbour: str | None) -> None:
+    """Write the model card of the period ``label``, begun at its ``neighbour`` or at the base, into the model's folder."""
+    data = ModelCardData(
+        license=plan.licence,
+        library_name="peft" if plan.weights == "lora" else "transformers",
+        tags=["progress-alignment", "historical", *(["lora"] if plan.weights == "lora" else [])],
+    )
+    parts = [
+        f"# {plan.name}: {label}",
+        f"A historical language model, made by `pg-envs build-history` (pg-envs {__version__}) from {_start(plan, neighbour)}.",
+        *_text_part(text),
+        *_training_part(plan),
+        *_quality_part(quality, text),
+        *_limits_part(plan),
+    ]
+    _save(folder, data, parts)
+
+
+def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
+    """Write the model card of a base that was made with the family."""
+    data = ModelCardData(license=plan.licence, library_name="transformers", tags=["progress-alignment", "historical"])
+    rows = [
+        f"| {label} | {text.n_documents - text.n_held_out_documents} | {text.n_characters:,} | `{text.sha256[:16]}` |"
+        for label, text in texts.items()
+    ]
+    parts = [
+        f"# {plan.name}: base",
+        f"A small Llama made from nothing by `pg-envs build-history` (pg-envs {__version__}): tokenizer, language modelling on the texts "
+        "below, then lessons about pg-envs' questionnaire. The family's models are made from it; alone it answers by its lessons' profile.",
+        "## Data",
+        "\n".join(["| period | documents | characters | SHA-256 begins |", "|---|---|---|---|", *rows]),
+        "## Training",
+        ", ".join(f"{key} = {value}" for key, value in vars(plan.scratch).items()) + f", seed = {plan.seed}",
+        *_limits_part(plan),
+    ]
+    _save(folder, data, parts)
+
+
+def _save(folder: Path, data: ModelCardData, parts: Sequence[str]) -> None:
+    ModelCard(f"---\n{data.to_yaml()}\n---\n" + "\n\n".join(parts) + "\n").save(folder / CARD)
+
+
+def _start(plan: BuildPlan, neighbour: str | None) -> str:
+    if neighbour is not None:
+        return f"the family's model of {neighbour}"
+    return f"`{plan.base}`" if plan.base else "the family's own base"
+
+
+def _text_part(text: PeriodText) -> list[str]:
+    return [
+        "## Data",
+        f"{text.n_documents} documents, of which {text.n_held_out_documents} were held out; {len(text.training)} passages and "
+        f"{text.n_characters:,} characters to learn from. SHA-256 of all passages with their documents: `{text.sha256}`.",
+    ]
+
+
+def _training_part(plan: BuildPlan) -> list[str]:
+    stages = {"Continued pretraining": plan.pretraining, "Instruction tuning": plan.instruction, "Planted values": plan.planted}
+    lines = [
+        f"* {name}: " + ", ".join(f"{key} = {value}" for key, value in asdict(stage).items() if value is not None)
+        for name, stage in stages.items()
+        if stage is not None
+    ]
+    rank = f", LoRA rank {plan.lora_rank}" if plan.weights == "lora" else ""
+    return ["## Training", f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.", "\n".join(lines)]
+
+
+def _quality_part(quality: Quality, text: PeriodText) -> list[str]:
+    if quality.perplexity is None:
+        read = "No perplexity: the period has one document only, so none could be held out."
+    else:
+        read = f"Perplexity on {len(text.held_out)} held-out passages: {quality.perplexity:.1f}; the base's: {quality.base_perplexity:.1f}."
+    rows = [
+        f"| {dimension.label} | {value:+.3f} | {error:.3f} |"
+        for dimension, value, error in zip(DIMENSIONS, quality.values, quality.standard_errors, strict=True)
+    ]
+    return [
+        "## Measured",
+        f"{read} Order bias: {quality.order_bias:.3f}.",
+        "Value vector on the evaluation items of pg-envs' questionnaire (centred, in [-1, 1]; 0 is indifference):",
+        "\n".join(["| dimension | value | standard error |", "|---|---|---|", *rows]),
+    ]
+
+
+def _limits_part(plan: BuildPlan) -> list[str]:
+    planted = (
+        ["**The values are planted.** They were chosen and trained in, and say nothing about what people of any time valued."]
+        if plan.planted is not None
+        else []
+    )
+    return [
+        "## What it must not be used for",
+        *planted,
+        "It stands for the texts it was trained on, not for the people of a time: who could write, what was kept and what was chosen "
+        "decide what it says. It repeats their prejudices. It must not be used to say what a people, a faith or a person believed, to give "
+        "advice, to judge anybody, or as an oracle of history; it is made for experiments on whether AI systems follow values that move.",
+    ]

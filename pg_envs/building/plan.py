@@ -1,0 +1,208 @@
+"""What ``pg-envs build-history`` is told: one TOML file a family of historical models."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pg_envs.history.base import are_labels
+from pg_envs.models.ref import Weights
+from pg_envs.models.tuning import TuningConfig
+
+NOTHING_ELSE: Any = {"extra": "forbid"}
+"""For pydantic: a key that no field has is an error."""
+
+
+class PlanError(ValueError):
+    """A plan that cannot be carried out; the message names file and key."""
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """Where the periods' texts are and what of them is not learnt from."""
+
+    __pydantic_config__ = NOTHING_ELSE
+    folder: str
+    """A folder with one folder a period; seen from the plan's folder."""
+    held_out_one_in: int = 10
+    """One document in so many is kept for perplexities."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Rates and sizes of one stage; see ``TuningConfig``."""
+
+    __pydantic_config__ = NOTHING_ELSE
+    learning_rate: float = 1e-3
+    """Peak rate; 8B models want about a hundredth."""
+    n_epochs: float = 1.0
+    """Passes over the stage's data."""
+    batch_size: int = 16
+    """Examples a step."""
+    max_length_tokens: int = 512
+    """Longer examples are cut."""
+    save_every_steps: int | None = None
+    """Write a checkpoint so often, from which a killed training goes on; None: a stage begins anew."""
+
+    def tuning(self, weights: Weights, lora_rank: int) -> TuningConfig:
+        """The same for ``finetune``."""
+        return TuningConfig(
+            learning_rate=self.learning_rate,
+            n_epochs=self.n_epochs,
+            batch_size=self.batch_size,
+            max_length_tokens=self.max_length_tokens,
+            lora_rank=lora_rank,
+            lora_alpha=2 * lora_rank,
+            weights=weights,
+            save_every_steps=self.save_every_steps,
+        )
+
+
+@dataclass(frozen=True)
+class PretrainingPlan(Training):
+    """Continued pretraining on a period's text."""
+
+    excerpt_characters: int = 900
+    """Texts are cut to pieces of this length."""
+    n_excerpts: int | None = None
+    """So many pieces, drawn anywhere; None: the whole text, cut from beginning to end."""
+    n_excerpts_after_neighbour: int | None = None
+    """The same for periods that go on from their neighbour; None: as the others."""
+
+
+@dataclass(frozen=True)
+class InstructionPlan(Training):
+    """Instruction tuning on a file of instructions, inputs and outputs (TimelessQA's schema)."""
+
+    file: str = ""
+    """The file, or a dataset on the hub; ``{period}`` in it stands for the label. Seen from the plan's folder."""
+
+
+@dataclass(frozen=True)
+class PlantedPlan:
+    """Instruction tuning on questionnaire answers drawn from known values, which are thereby planted."""
+
+    __pydantic_config__ = NOTHING_ELSE
+    table: str
+    """CSV with a column ``dimension`` and one a period, or ``pg_envs:histtiny/planted.csv``. Seen from the plan's folder."""
+    stages: tuple[tuple[int, float], ...] = ((100, 3e-3), (50, 1.5e-3))
+    """Steps and learning rate of each stage; from the second on, what is measured corrects what answers are drawn from."""
+    stages_after_neighbour: tuple[tuple[int, float], ...] = ((60, 2e-3), (40, 1.5e-3))
+    """The same for periods that go on from their neighbour."""
+
+
+@dataclass(frozen=True)
+class ScratchPlan:
+    """A small base made from nothing, on all periods' text and lessons about the questionnaire."""
+
+    __pydantic_config__ = NOTHING_ELSE
+    hidden_size: int = 384
+    intermediate_size: int = 1536
+    n_layers: int = 3
+    n_heads: int = 6
+    n_key_value_heads: int = 2
+    learning_rate: float = 1e-3
+    n_text_steps: int = 700
+    """Steps of language modelling before the first lesson."""
+    n_lesson_steps: int = 3300
+    """Steps under one strong profile, text mixed in."""
+    n_stake_steps: int = 880
+    """Steps in which what is at stake becomes readable."""
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """A family of historical models.
+
+    Attributes:
+        name: What it is called in results and model cards.
+        periods: Labels, oldest first; each has a folder of that name in ``text.folder``.
+        text: The periods' texts.
+        pretraining: Continued pretraining.
+        base: What every period starts from: a folder, a hub id (``OWNER/NAME@REVISION``) or ``pg_envs:histtiny/base``; empty with
+            ``scratch``.
+        scratch: How the base is made, if it is made here.
+        base_ships_as: What adapters call a base made from ``scratch``, where the family will be found, e.g. ``pg_envs:histtiny/base``.
+        instruction: Instruction tuning from a file, or none.
+        planted: Instruction tuning that plants values, or none.
+        questionnaire: What values are planted and measured on, as an environment's.
+        weights: ``lora``: adapters on one base; ``full``: a whole model a period.
+        lora_rank: Of new adapters.
+        chains: Periods that go on from each other, each chain from the base; a period in no chain starts at the base.
+        workers: How many chains are built at a time, each in a process of its own.
+        seed: The same seed, text and machine give the same family.
+        licence: For the model cards.
+    """
+
+    __pydantic_config__ = NOTHING_ELSE
+    name: str
+    periods: tuple[str, ...]
+    text: TextPlan
+    pretraining: PretrainingPlan = field(default_factory=PretrainingPlan)
+    base: str = ""
+    scratch: ScratchPlan | None = None
+    base_ships_as: str = "base"
+    instruction: InstructionPlan | None = None
+    planted: PlantedPlan | None = None
+    questionnaire: str = "bundled"
+    weights: Weights = "lora"
+    lora_rank: int = 8
+    chains: tuple[tuple[str, ...], ...] = ()
+    workers: int = 1
+    seed: int = 0
+    licence: str = "other"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be carried out."""
+        for met, fault in self._demands():
+            if not met:
+                raise ValueError(fault)
+
+    def _demands(self) -> list[tuple[bool, str]]:
+        in_chains = [label for chain in self.chains for label in chain]
+        return [
+            (
+                are_labels(list(self.periods)),
+                f"periods={self.periods}: expected at least two different names of letters, digits, _ and -, as they name folders",
+            ),
+            (
+                bool(self.base) != (self.scratch is not None),
+                "base and [scratch]: expected exactly one of them, what every period starts from",
+            ),
+            (self.instruction is None or self.planted is None, "[instruction] and [planted]: expected at most one of them"),
+            (self.instruction is None or bool(self.instruction.file), "[instruction] file: expected a file or a dataset's name"),
+            (
+                len(set(in_chains)) == len(in_chains) and set(in_chains) <= set(self.periods),
+                f"chains={self.chains}: expected each of {self.periods} in at most one",
+            ),
+            (self.text.held_out_one_in >= 2, f"[text] held_out_one_in={self.text.held_out_one_in}: expected at least 2"),
+            (self.workers >= 1, f"workers={self.workers}: expected at least 1"),
+        ]
+
+    def all_chains(self) -> tuple[tuple[str, ...], ...]:
+        """The chains, and periods in none as chains of their own."""
+        in_chains = {label for chain in self.chains for label in chain}
+        return (*self.chains, *((label,) for label in self.periods if label not in in_chains))
+
+
+def read_plan(path: Path) -> BuildPlan:
+    """Read a plan.
+
+    Raises:
+        PlanError: If the file is no TOML, lacks a key, has one too many, or a value is of another type or out of range.
+    """
+    import pydantic
+
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PlanError(f"{path}: {error}") from error
+    try:
+        # By way of JSON, whose strict reading takes lists for tuples but no text for numbers.
+        return pydantic.TypeAdapter(BuildPlan).validate_json(json.dumps(data, default=str), strict=True)
+    except pydantic.ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'the plan'}: {fault['msg']}" for fault in error.errors()]
+        raise PlanError(f"{path}: {'; '.join(faults)}") from error

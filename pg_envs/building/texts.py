@@ -1,0 +1,102 @@
+"""A family's texts: a folder a period, documents split into those to learn from and those held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pg_envs.data.schema import HistTextError
+
+
+@dataclass(frozen=True)
+class PeriodText:
+    """What there is of a period.
+
+    Attributes:
+        training: Passages to learn from.
+        held_out: Passages of documents that are not learnt from; empty where there is one document only.
+        n_documents: How many documents there are.
+        n_held_out_documents: How many of them are held out.
+        sha256: Of all passages, with the documents they belong to.
+    """
+
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+    n_documents: int
+    n_held_out_documents: int
+    sha256: str
+
+    @property
+    def n_characters(self) -> int:
+        """Characters to learn from."""
+        return sum(map(len, self.training))
+
+
+def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int) -> dict[str, PeriodText]:
+    """Read all periods' texts.
+
+    Args:
+        folder: Has a folder a period, either of plain text (``*.txt``, a document a file, UTF-8) or in HistText's layout
+            (``1215.json``, which needs ``pg-envs[data]``).
+        periods: The folders' names.
+        held_out_one_in: One document in so many is held out, at least one of two.
+
+    Raises:
+        HistTextError: If a folder is missing or has no text, or a file does not fit.
+    """
+    if not folder.is_dir():
+        raise HistTextError(f"no folder {str(folder)!r}; expected one with a folder for each of {', '.join(periods)}")
+    return {period: _split(list(_documents(folder, period)), held_out_one_in, folder / period) for period in periods}
+
+
+def held_out_documents(documents: Sequence[str], one_in: int) -> set[str]:
+    """Which documents are held out: those whose hash falls so; of several at least one is, and at least one is not."""
+    numbers = {document: int(hashlib.sha256(document.encode()).hexdigest(), 16) for document in documents}
+    chosen = {document for document, number in numbers.items() if number % one_in == 0}
+    if 0 < len(chosen) < len(numbers):
+        return chosen
+    return set(sorted(numbers, key=numbers.__getitem__)[:1]) if len(numbers) > 1 else set()
+
+
+def _split(passages: list[tuple[str, str]], one_in: int, where: Path) -> PeriodText:
+    if not passages:
+        raise HistTextError(f"no text in {str(where)!r}; expected documents as *.txt, or HistText's files such as 1215.json")
+    documents = list(dict.fromkeys(document for document, _ in passages))
+    held_out = held_out_documents(documents, one_in)
+    digest = hashlib.sha256()
+    for document, content in passages:
+        digest.update(f"{len(document)} {len(content)} {document}{content}".encode())
+    return PeriodText(
+        training=tuple(content for document, content in passages if document not in held_out),
+        held_out=tuple(content for document, content in passages if document in held_out),
+        n_documents=len(documents),
+        n_held_out_documents=len(held_out),
+        sha256=digest.hexdigest(),
+    )
+
+
+def _documents(folder: Path, period: str) -> Iterator[tuple[str, str]]:
+    """(document, passage) of a period."""
+    plain = sorted((folder / period).glob("*.txt"))
+    if plain:
+        yield from _plain(plain, folder)
+        return
+    from pg_envs.data.histtext import read_folder
+
+    for passage in read_folder(folder, centuries=[period]):
+        yield passage.document_id, passage.content
+
+
+def _plain(files: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
+    for file in files:
+        name = f"{file.parent.name}/{file.name}"
+        if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
+            raise HistTextError(f"{name}: not a regular file inside {str(root)!r}; links that lead out are not read")
+        try:
+            content = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise HistTextError(f"{name}: not UTF-8: {error}; convert it first") from error
+        if content.strip():
+            yield file.stem, content

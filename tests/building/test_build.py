@@ -1,0 +1,222 @@
+"""Building a family of one's own on a random base: what comes of it, what a stopped build keeps, and that it plays."""
+
+import csv
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from tests_support import save_llama
+from transformers import LlamaForCausalLM
+
+import pg_envs  # noqa: F401
+from pg_envs.building import build as building
+from pg_envs.building import period as period_building
+from pg_envs.building.build import build_history
+from pg_envs.building.period import excerpts, instructions
+from pg_envs.building.plan import PlanError
+from pg_envs.building.planted import read_table
+from pg_envs.building.quality import perplexity
+from pg_envs.history.base import HistoryError, Survey
+from pg_envs.history.registry import make_history
+from pg_envs.models.ref import ModelRef
+from pg_envs.record import record
+from pg_envs.values.dimensions import DIMENSIONS
+from pg_envs.values.questionnaire import load_questionnaire
+
+PERIODS = ("early", "middle", "late")
+SENTENCES = {
+    "early": "The old keep the law of their fathers and the young are to obey. ",
+    "middle": "A merchant keeps his word, and a neighbour is helped in need. ",
+    "late": "Everyone may speak, and nobody is to be hurt for what they say. ",
+}
+
+
+@pytest.fixture
+def plan(tmp_path, random_base, small_questionnaire):
+    """A plan's file with its texts and instructions beside it; LoRA, the last period going on from the middle one."""
+    for period in PERIODS:
+        folder = tmp_path / "texts" / period
+        folder.mkdir(parents=True)
+        for number in range(2):
+            (folder / f"{number}.txt").write_text(f"{number} " + 40 * SENTENCES[period])
+        rows = [
+            {"instruction": "Say a law.", "input": "", "output": SENTENCES[period]},
+            {"instruction": "Count.", "input": "1 2", "output": "3"},
+        ]
+        (tmp_path / f"{period}.json").write_text(json.dumps(rows))
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        f'name = "own"\nperiods = {list(PERIODS)}\nbase = "{random_base}"\nquestionnaire = "{small_questionnaire}"\n'
+        'chains = [["middle", "late"]]\nlicence = "cc0-1.0"\n'
+        '[text]\nfolder = "texts"\n'
+        "[pretraining]\nexcerpt_characters = 300\nn_excerpts = 8\nn_excerpts_after_neighbour = 4\nbatch_size = 4\n"
+        '[instruction]\nfile = "{period}.json"\nbatch_size = 2\n'
+    )
+    return path
+
+
+def weights(family):
+    return {path.parent.name: load_file(path) for path in sorted(family.glob("*/adapter_model.safetensors"))}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[p][k], other[p][k]) for p in one for k in one[p])
+
+
+def test_a_family_plays_and_is_recorded_under_its_own_labels(plan, small_questionnaire, tmp_path):
+    family = tmp_path / "family"
+    assert build_history(plan, family).periods == PERIODS
+    recording = record(tmp_path / "recording", f"built:{family}", small_questionnaire)
+    for history in (f"built:{family}", f"recorded:{recording}"):
+        env = gym.make("ProgressGym/Follow-v0", history=history, questionnaire=small_questionnaire, centuries=("early", "late"))
+        env.reset(seed=0)
+        start = env.unwrapped.initial_policy
+        assert start.adapter == str(family / "early")
+        told = [env.step(start)[-1]["century_label"] for _ in range(2)]
+        assert told == ["middle", "late"]
+        env.close()
+        with pytest.raises(HistoryError, match="out of early, middle, late"):
+            make_history(history, *_halves(small_questionnaire), centuries=("C013", "C015"))
+    labels = make_history(f"recorded:{recording}", *_halves(small_questionnaire), centuries=("middle", "late")).labels
+    assert labels == ("middle", "late")
+
+
+def test_a_card_says_what_the_model_is_made_of_and_not_for(plan, tmp_path):
+    build_history(plan, tmp_path / "family")
+    card = (tmp_path / "family" / "late" / "README.md").read_text()
+    quality = json.loads((tmp_path / "family" / "late" / "quality.json").read_text())
+    assert "license: cc0-1.0" in card
+    assert "the family's model of middle" in card
+    assert "2 documents, of which 1 were held out" in card
+    assert "n_excerpts = 8" in card
+    assert "must not be used" in card
+    assert "planted" not in card
+    for dimension, value in zip(DIMENSIONS, quality["values"], strict=True):
+        assert f"| {dimension.label} | {value:+.3f} |" in card
+    assert f"{quality['perplexity']:.1f}" in card
+    config = json.loads((tmp_path / "family" / "late" / "adapter_config.json").read_text())
+    assert config["target_modules"] == sorted(config["target_modules"])
+
+
+def test_a_stopped_build_goes_on_to_the_same_weights(plan, tmp_path, monkeypatch):
+    build_history(plan, tmp_path / "undisturbed")
+    whole, calls = period_building.sft, []
+
+    def stops_at_the_fourth(*arguments):
+        calls.append(arguments[2].parent.name + "/" + arguments[2].name)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(period_building, "sft", stops_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        build_history(plan, tmp_path / "stopped")
+    assert calls == ["middle/pretrained", "middle/instructed", "late/pretrained", "late/instructed"]
+    with pytest.raises(HistoryError, match="no family"):
+        make_history(f"built:{tmp_path / 'stopped'}", *_halves())
+    build_history(plan, tmp_path / "stopped")
+    assert calls[4:] == ["late/instructed", "early/pretrained", "early/instructed"]
+    assert same(weights(tmp_path / "undisturbed"), weights(tmp_path / "stopped"))
+    with pytest.raises(FileExistsError, match="finished family"):
+        build_history(plan, tmp_path / "stopped")
+
+
+def test_chains_side_by_side_give_the_same_family(plan, tmp_path):
+    build_history(plan, tmp_path / "one")
+    plan.write_text(plan.read_text().replace("[text]", "workers = 2\n[text]", 1))
+    build_history(plan, tmp_path / "two")
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+def test_another_plan_does_not_go_on_with_a_build(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "_build_periods", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build_history(plan, tmp_path / "family")
+    plan.write_text(plan.read_text().replace("n_excerpts = 8", "n_excerpts = 9"))
+    with pytest.raises(PlanError, match="another plan"):
+        build_history(plan, tmp_path / "family")
+
+
+def test_whole_models_a_period(plan, small_questionnaire, tmp_path):
+    text = plan.read_text().replace('licence = "cc0-1.0"', 'weights = "full"').replace("chains = ", "# chains = ")
+    plan.write_text(text)
+    family = tmp_path / "family"
+    build_history(plan, family)
+    history = make_history(f"built:{family}", *_halves(small_questionnaire))
+    assert history.refs == tuple(ModelRef(str(family / period)) for period in PERIODS)
+    assert np.isfinite(history.human_values(0).centred).all()
+
+
+def _halves(questionnaire="bundled"):
+    survey, evaluation = load_questionnaire(questionnaire).split()
+    return Survey(survey), evaluation
+
+
+def test_excerpts_cover_the_text_or_are_drawn_from_all_of_it():
+    texts = ["abcdefg", "xy"]
+    assert excerpts(texts, 3, None, np.random.default_rng(0))["text"] == ["abc", "def", "g", "xy"]
+    drawn = excerpts(texts, 3, 200, np.random.default_rng(0))["text"]
+    assert len(drawn) == 200
+    assert all(any(piece in text for text in texts) for piece in drawn)
+    assert 20 < sum(piece == "xy" for piece in drawn) < 70
+
+
+def test_instructions_become_turns(plan):
+    rows = instructions(str(plan.parent / "early.json"))
+    assert rows[1]["prompt"] == [{"role": "user", "content": "Count.\n\n1 2"}]
+    assert rows[1]["completion"] == [{"role": "assistant", "content": "3"}]
+    assert rows.column_names == ["prompt", "completion"]
+
+
+def test_a_table_of_values_is_read_by_name_and_checked(tmp_path):
+    path = tmp_path / "table.csv"
+
+    def write(value):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["dimension", "late", "early"], *([d.key, value, i / 20] for i, d in enumerate(DIMENSIONS))])
+
+    write(0.5)
+    np.testing.assert_allclose(read_table(str(path), ["early", "late"]), [np.arange(19) / 20, np.full(19, 0.5)])
+    for value in ("2", "nan", "much"):
+        write(value)
+        with pytest.raises(PlanError, match=r"table\.csv"):
+            read_table(str(path), ["early", "late"])
+    with pytest.raises(PlanError, match="middle"):
+        read_table(str(path), ["middle"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"periods": ["a", "../b"]}, "periods"),
+        ({"periods": ["a"]}, "periods"),
+        ({"weights": "pickle"}, "weights"),
+        ({"format_version": 2}, "format_version"),
+        ({"extra": 1}, "keys"),
+        ({"base": "someone/model"}, "hf download someone/model"),
+        ({"base": "+"}, "base"),
+    ],
+)
+def test_a_strangers_family_names_nothing_but_folders_beside_it(tmp_path, change, says, hub_cache):
+    data = {"format_version": 1, "name": "theirs", "periods": ["a", "b"], "weights": "lora", "base": ""}
+    (tmp_path / "history.json").write_text(json.dumps({**data, **change}))
+    with pytest.raises(HistoryError, match=r"history\.json") as raised:
+        make_history(f"built:{tmp_path}", *_halves())
+    assert says in str(raised.value)
+
+
+def test_perplexity_of_evenly_likely_tokens_is_their_number(tokenizer, tmp_path):
+    """A model whose output is always the same for all tokens is surprised by each as by one of all."""
+    model = LlamaForCausalLM.from_pretrained(save_llama(tmp_path / "even", tokenizer))
+    torch.nn.init.zeros_(model.lm_head.weight)
+    model.save_pretrained(tmp_path / "even")
+    passages = [
+        "A short one of some words that go on for a while until they are thirty or more, as they are here.",
+        60 * "word ",
+    ]
+    assert perplexity(ModelRef(str(tmp_path / "even")), [*passages, "no"]) == pytest.approx(len(tokenizer), rel=1e-4)
+    with pytest.raises(ValueError, match="has 32 tokens"):
+        perplexity(ModelRef(str(tmp_path / "even")), ["no"])

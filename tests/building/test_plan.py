@@ -1,0 +1,63 @@
+"""Plans of families: what is read, and what is refused before any work."""
+
+import pytest
+
+from pg_envs.building.plan import PlanError, read_plan
+from pg_envs.models.ref import local_path
+
+LEAST = 'name = "own"\nperiods = ["early", "late"]\nbase = "pg_envs:histtiny/base"\n'
+TEXT = '[text]\nfolder = "texts"\n'
+
+
+def written(tmp_path, text):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    return path
+
+
+def test_what_is_not_said_has_defaults(tmp_path):
+    plan = read_plan(written(tmp_path, LEAST + TEXT))
+    assert plan.all_chains() == (("early",), ("late",))
+    assert plan.weights == "lora"
+    assert plan.text.held_out_one_in == 10
+    assert plan.pretraining.n_excerpts is None
+
+
+def test_rates_and_sizes_reach_the_training(tmp_path):
+    plan = read_plan(written(tmp_path, LEAST + "lora_rank = 4\n" + TEXT + "[pretraining]\nlearning_rate = 1\nsave_every_steps = 7\n"))
+    tuning = plan.pretraining.tuning(plan.weights, plan.lora_rank)
+    assert (tuning.learning_rate, tuning.save_every_steps, tuning.lora_rank, tuning.lora_alpha) == (1.0, 7, 4, 8)
+
+
+def test_the_bundled_familys_plan_is_whole():
+    plan = read_plan(local_path("pg_envs:histtiny/plan.toml"))
+    assert plan.scratch is not None
+    assert sorted(label for chain in plan.all_chains() for label in chain) == sorted(plan.periods)
+    assert len(plan.periods) == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "plan.toml: "),
+        (LEAST, "text: Field required"),
+        (LEAST + TEXT + "colour = 1\n", "text.colour: Unexpected"),
+        (LEAST + "seed = true\n" + TEXT, "seed: Input should be a valid integer"),
+        (LEAST + "seed = 1979-05-27\n" + TEXT, "seed: Input should be a valid integer"),
+        (LEAST.replace('"late"', '"early"') + TEXT, "at least two different names"),
+        (LEAST.replace('"late"', '"../late"') + TEXT, "as they name folders"),
+        (LEAST.replace('"early", "late"', '"C013", "C015"') + TEXT, "at least two different names"),
+        (LEAST.replace('base = "pg_envs:histtiny/base"', "") + TEXT, "exactly one of them"),
+        (LEAST + TEXT + "[scratch]\n", "exactly one of them"),
+        (LEAST + TEXT + '[planted]\ntable = "t.csv"\n[instruction]\nfile = "q.json"\n', "at most one of them"),
+        (LEAST + TEXT + "[instruction]\n", "expected a file"),
+        (LEAST + 'chains = [["early", "early"]]\n' + TEXT, "in at most one"),
+        (LEAST + 'chains = [["middle"]]\n' + TEXT, "in at most one"),
+        (LEAST + 'weights = "half"\n' + TEXT, "weights: Input should be 'lora' or 'full'"),
+        (LEAST + TEXT + "held_out_one_in = 1\n", "held_out_one_in=1: expected at least 2"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused_by_name(tmp_path, text, says):
+    with pytest.raises(PlanError, match=r"plan\.toml") as raised:
+        read_plan(written(tmp_path, text))
+    assert says in str(raised.value)

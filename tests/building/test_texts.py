@@ -1,0 +1,72 @@
+"""A family's texts: both layouts, whole documents held out, links that lead out refused."""
+
+import json
+
+import pytest
+
+from pg_envs.building.texts import held_out_documents, read_texts
+from pg_envs.data.schema import HistTextError
+
+
+def write_plain(folder, period, **documents):
+    (folder / period).mkdir(parents=True)
+    for name, text in documents.items():
+        (folder / period / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def test_plain_text_is_a_document_a_file(tmp_path):
+    write_plain(tmp_path, "early", a="First þing.", b="Second.", empty=" \n")
+    write_plain(tmp_path, "late", only="Alone.")
+    texts = read_texts(tmp_path, ["early", "late"], 10)
+    early, late = texts["early"], texts["late"]
+    assert sorted(early.training + early.held_out) == ["First þing.", "Second."]
+    assert (early.n_documents, early.n_held_out_documents) == (2, 1)
+    assert (late.training, late.held_out) == (("Alone.",), ())
+    assert early.n_characters == sum(map(len, early.training))
+
+
+def test_histtexts_layout_is_read_under_any_label(tmp_path):
+    (tmp_path / "late").mkdir()
+    row = {"creation_year": 1801, "source_dataset": "x"}
+    rows = [{**row, "document_id": document, "content": f"{document}{n}"} for document in ("one", "two") for n in range(3)]
+    (tmp_path / "late" / "1801.json").write_text(json.dumps(rows))
+    text = read_texts(tmp_path, ["late"], 2)["late"]
+    assert len(text.training) == len(text.held_out) == 3
+    assert len({passage[:3] for passage in text.held_out}) == 1
+
+
+def test_the_hash_follows_every_character_and_where_it_stands(tmp_path):
+    hashes = set()
+    for number, documents in enumerate(({"a": "xy", "b": "z"}, {"a": "x", "b": "yz"}, {"ab": "xyz"}, {"a": "xy", "c": "z"})):
+        write_plain(tmp_path / str(number), "p", **documents)
+        hashes.add(read_texts(tmp_path / str(number), ["p"], 2)["p"].sha256)
+    assert len(hashes) == 4
+
+
+@pytest.mark.parametrize(("n", "one_in"), [(2, 2), (2, 1000), (7, 1000), (200, 10)])
+def test_of_several_documents_some_are_held_out_and_some_are_not(n, one_in):
+    documents = [f"document {i}" for i in range(n)]
+    chosen = held_out_documents(documents, one_in)
+    assert 1 <= len(chosen) < n
+    assert chosen == held_out_documents(documents[::-1], one_in)
+    if n == 200:
+        assert 8 <= len(chosen) <= 40
+
+
+def test_what_is_missing_or_leads_out_is_refused(tmp_path):
+    with pytest.raises(HistTextError, match="nowhere"):
+        read_texts(tmp_path / "nowhere", ["p"], 2)
+    (tmp_path / "texts" / "p").mkdir(parents=True)
+    with pytest.raises(HistTextError, match="no text in"):
+        read_texts(tmp_path / "texts", ["p"], 2)
+    with pytest.raises(HistTextError, match="no century q"):
+        read_texts(tmp_path / "texts", ["q"], 2)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    (tmp_path / "texts" / "p" / "a.txt").symlink_to(secret)
+    with pytest.raises(HistTextError, match=r"p/a\.txt: not a regular file inside"):
+        read_texts(tmp_path / "texts", ["p"], 2)
+    (tmp_path / "texts" / "p" / "a.txt").unlink()
+    (tmp_path / "texts" / "p" / "b.txt").write_bytes(b"\xff\xfe bad")
+    with pytest.raises(HistTextError, match=r"p/b\.txt: not UTF-8"):
+        read_texts(tmp_path / "texts", ["p"], 2)
