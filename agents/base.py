@@ -27,6 +27,13 @@ class AgentConfig:
     seed: int = 0
     """For everything the agent draws."""
 
+    def check_here(self) -> None:
+        """Refuse what cannot be had where the agent is going to run; called by agents, since a configuration may be made elsewhere.
+
+        Raises:
+            ValueError: If a setting does not suit the machine, or the processes of this run.
+        """
+
 
 class Agent(ABC):
     """Base of the agents; subclasses implement ``act``."""

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.reference import ReferenceConfig, hold_to
+from agents.vllm_sampling import VLLMConfig, check_vllm, vllm_arguments
 from pg_envs.models.ref import ModelRef
+from pg_envs.ranks import share_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
 
 Reward = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """Rewards for replies to B prompts; only differences between replies to one prompt mean something."""
 
 
 @dataclass(frozen=True)
-class OnPolicyConfig(ReferenceConfig):
+class OnPolicyConfig(VLLMConfig, ReferenceConfig):
     """What agents that train on-policy can be told."""
 
     n_samples: int = 4
@@ -39,23 +40,35 @@ class OnPolicyConfig(ReferenceConfig):
         super().__post_init__()
         if self.n_samples < 2:
             raise ValueError(f"n_samples={self.n_samples}: expected at least 2, since an answer is judged against the others")
+        check_vllm(self)
+
+    def check_here(self) -> None:
+        """As ``AgentConfig``'s."""
+        super().check_here()
+        if self.use_vllm:
+            vllm_arguments(self)
 
 
 def on_policy_arguments(config: OnPolicyConfig, scratch: Path, seed: int) -> dict[str, Any]:
-    """Arguments that TRL's on-policy trainers take."""
+    """Arguments that TRL's on-policy trainers take.
+
+    Raises:
+        ValueError: If the settings cannot be had here.
+    """
     from pg_envs.models.tuning import trainer_arguments
 
+    # A base that was saved without its cache would read the prompt again for every token.
+    sampling = vllm_arguments(config) if config.use_vllm else {"generation_kwargs": {"use_cache": True}}
     return {
         **trainer_arguments(config.tuning(), scratch, seed),
-        # TRL counts answers, not prompts.
-        "per_device_train_batch_size": config.batch_size * config.n_samples,
+        # TRL counts answers, not prompts; a prompt's are all judged in one process.
+        "per_device_train_batch_size": share_of(config.batch_size) * config.n_samples,
         "num_generations": config.n_samples,
         "max_completion_length": config.max_answer_tokens,
         "beta": config.kl,
         "shuffle_dataset": False,
-        # A base that was saved without its cache would read the prompt again for every token.
-        "generation_kwargs": {"use_cache": True},
         "pad_to_multiple_of": 16,
+        **sampling,
     }
 
 

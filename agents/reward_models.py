@@ -22,6 +22,7 @@ import numpy as np
 
 from agents.on_policy import OnPolicyConfig, Reward
 from pg_envs.models.ref import ModelRef
+from pg_envs.ranks import by_first, is_first, share_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,11 +48,18 @@ class RewardTrainingConfig(OnPolicyConfig):
     reward_batch_size: int = 4
     """Examples per step of the reward model."""
 
+    def check_here(self) -> None:
+        """As ``AgentConfig``'s."""
+        super().check_here()
+        share_of(self.reward_batch_size, "reward_batch_size")
+
     def reward_tuning(self) -> TuningConfig:
         """What ``pg_envs.models.tuning`` needs to know of the reward model."""
         from pg_envs.models.tuning import TuningConfig
 
-        return TuningConfig(self.reward_learning_rate, self.reward_epochs, self.reward_batch_size)
+        return TuningConfig(
+            self.reward_learning_rate, self.reward_epochs, self.reward_batch_size, gradient_checkpointing=self.gradient_checkpointing
+        )
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,12 @@ class RewardModelConfig(RewardTrainingConfig):
 @contextmanager
 def passing_folder(folder: Path) -> Iterator[Path]:
     """A folder that is empty at first and gone afterwards: reward models are not kept."""
-    shutil.rmtree(folder, ignore_errors=True)
+    by_first(lambda: shutil.rmtree(folder, ignore_errors=True))
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if is_first():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 Scores = Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[float]]]
@@ -147,7 +156,10 @@ def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: 
     from pg_envs.models.transformers_engine import TransformersEngine
 
     settings = LifelongDPOConfig(
-        learning_rate=config.reward_learning_rate, n_epochs=config.reward_epochs, batch_size=config.reward_batch_size
+        learning_rate=config.reward_learning_rate,
+        n_epochs=config.reward_epochs,
+        batch_size=config.reward_batch_size,
+        gradient_checkpointing=config.gradient_checkpointing,
     )
     learnt = [dpo(start, dataset, folder / str(k), seed, settings) for k, dataset in enumerate(datasets)]
     end = load_tokenizer(start).eos_token

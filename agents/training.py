@@ -13,6 +13,7 @@ from agents.base import Agent, AgentConfig
 from agents.forecast import ForecastingAgent
 from agents.votes import at_most_per_item, collect, mean_vote, repeat_by_size, share_out
 from pg_envs.models.ref import ModelRef, Weights
+from pg_envs.ranks import share_of
 from pg_envs.runner import AgentStopped
 from pg_envs.values.survey import to_preference_dataset
 
@@ -37,7 +38,7 @@ class TrainingConfig(AgentConfig):
     n_epochs: float = 1.0
     """Passes over a century's data."""
     batch_size: int = 8
-    """Examples per step."""
+    """Examples per step, of all processes together."""
     votes_per_comparison: int = 1
     """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
     on_failure: OnFailure = "keep"
@@ -50,6 +51,8 @@ class TrainingConfig(AgentConfig):
     weights: Weights = "lora"
     """What of the policy is trained: a LoRA adapter, or all weights (``full``). The latter is a model of its own, which histories take
     as a policy whose humans are recorded (history='recorded:...'); it wants a rate some ten times smaller."""
+    gradient_checkpointing: bool = False
+    """Compute most activations anew when gradients need them, instead of keeping them: a third more work, a fraction of the memory."""
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
@@ -60,11 +63,18 @@ class TrainingConfig(AgentConfig):
         if self.comparisons_per_item < 1:
             raise ValueError(f"comparisons_per_item={self.comparisons_per_item}: expected at least 1; 6 takes all of a four-option item's")
 
+    def check_here(self) -> None:
+        """As ``AgentConfig``'s: a step's examples must come out even."""
+        super().check_here()
+        share_of(self.batch_size)
+
     def tuning(self) -> TuningConfig:
         """What ``pg_envs.models.tuning`` needs to know of it."""
         from pg_envs.models.tuning import TuningConfig
 
-        return TuningConfig(self.learning_rate, self.n_epochs, self.batch_size, weights=self.weights)
+        return TuningConfig(
+            self.learning_rate, self.n_epochs, self.batch_size, weights=self.weights, gradient_checkpointing=self.gradient_checkpointing
+        )
 
 
 class TrainingAgent(Agent):
@@ -80,8 +90,10 @@ class TrainingAgent(Agent):
 
         Raises:
             TypeError: If the environment's policies are not language models, or may not be models of their own and would be.
+            ValueError: If a setting does not suit the machine, or the processes of this run.
         """
         super().__init__(env, config, workdir)
+        self.config.check_here()
         self.remarks: list[str] = []
         """What ``train`` has to say of itself; noted as events of the century."""
         if not isinstance(self.env.initial_policy, ModelRef):

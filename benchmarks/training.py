@@ -8,15 +8,18 @@ Reported is pairs (or prompts) a second of the whole call, loading included, and
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
+from speed import seconds, spread
 from transformers import set_seed
 
 import pg_envs  # noqa: F401 - registers the environments
@@ -25,6 +28,7 @@ from agents.lifelong_rlhf import LifelongRLHFConfig
 from agents.on_policy import rloo
 from pg_envs.display import quieten_libraries
 from pg_envs.models import tuning
+from pg_envs.models.loading import default_device
 from pg_envs.models.trained import WEIGHTS
 from pg_envs.values.survey import to_preference_dataset
 
@@ -36,6 +40,32 @@ def finetune_bare(ref: Any, out: Any, make_trainer: Any, seed: int, config: Any,
     trainer = make_trainer(WEIGHTS[config.weights].load(ref, config, scratch), tuning.load_tokenizer(ref), scratch)
     trainer.train()
     return ref
+
+
+def in_turns(step: Callable[[Path], Any], n_rows: int, turns: int) -> dict[str, Any]:
+    """Rows a second of a training step, called with a folder to make, with the bare trainer and with ours, and their ratio in each turn."""
+    ours, rates = tuning.finetune, {"bare": [], "ours": []}
+    peaks = {"bare": 0, "ours": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        # The first turn of each warms up and is left out.
+        for turn in range(turns + 1):
+            for which, finetune in (("bare", finetune_bare), ("ours", ours)):
+                # Agents look ``finetune`` up when they are called.
+                tuning.finetune = finetune
+                if torch.cuda.is_available():
+                    # Trainers and models refer to each other, so that the last ones stay until they are looked for.
+                    gc.collect()
+                    torch.cuda.reset_peak_memory_stats()
+                took_s = seconds(lambda out=Path(folder) / f"{which}-{turn}": step(out), default_device())
+                if turn:
+                    rates[which].append(n_rows / took_s)
+                if torch.cuda.is_available():
+                    peaks[which] = max(peaks[which], torch.cuda.max_memory_allocated())
+    tuning.finetune = ours
+    ratios = [a / b for a, b in zip(rates["ours"], rates["bare"], strict=True)]
+    report = {f"{which}_per_second": statistics.median(values) for which, values in rates.items()} | {"ours_over_bare": spread(ratios)}
+    # Processors' memory is not torch's to count.
+    return report | ({f"{which}_peak_bytes": n for which, n in peaks.items()} if torch.cuda.is_available() else {})
 
 
 def favour_short(prompts: Any, replies: Any) -> np.ndarray:
@@ -61,25 +91,10 @@ def main() -> None:
         "dpo": lambda out: dpo(policy, rows, out, 0, LifelongDPOConfig()),
         "rloo": lambda out: rloo(policy, prompts, favour_short, out, 0, LifelongRLHFConfig()),
     }
-    ours, report = tuning.finetune, {"rows": arguments.rows, "turns": arguments.turns}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, step in steps.items():
-            rates: dict[str, list[float]] = {"bare": [], "ours": []}
-            # The first turn of each warms up and is left out.
-            for turn in range(arguments.turns + 1):
-                for which, finetune in (("bare", finetune_bare), ("ours", ours)):
-                    # Agents look ``finetune`` up when they are called.
-                    tuning.finetune = finetune
-                    started = time.perf_counter()
-                    step(Path(folder) / f"{name}-{which}-{turn}")
-                    if turn:
-                        rates[which].append(arguments.rows / (time.perf_counter() - started))
-            tuning.finetune = ours
-            ratios = [a / b for a, b in zip(rates["ours"], rates["bare"], strict=True)]
-            report[name] = {f"{which}_per_second": statistics.median(values) for which, values in rates.items()} | {
-                "ours_over_bare": {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
-            }
-            print(name, json.dumps(report[name]), flush=True)
+    report = {"rows": arguments.rows, "turns": arguments.turns}
+    for name, step in steps.items():
+        report[name] = in_turns(step, arguments.rows, arguments.turns)
+        print(name, json.dumps(report[name]), flush=True)
     arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 

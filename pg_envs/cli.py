@@ -12,6 +12,7 @@ import gymnasium as gym
 import tyro
 
 from pg_envs.commands import COMMANDS, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Run, SubmitCheck
+from pg_envs.ranks import n_ranks
 
 EXIT_AGENT_STOPPED = 1
 EXIT_RUNS_FAILED = 1
@@ -178,6 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
         sys.path.insert(0, str(Path.cwd()))
     try:
+        if n_ranks() > 1 and not isinstance(command, Run | BuildHistory):
+            raise ValueError(f"{type(command).__name__}: launched in {n_ranks()} processes, of which only run and build-history make use")
         return DO[type(command)](command)
     except KeyboardInterrupt:
         print("pg-envs: stopped", file=sys.stderr)

@@ -19,6 +19,7 @@ import pg_envs
 from pg_envs.history.registry import HISTORIES
 from pg_envs.plots import headline
 from pg_envs.plugins import agent_names, find_agent
+from pg_envs.ranks import is_first
 
 CENTURY_TICKS = 1000
 
@@ -27,8 +28,8 @@ class LiveDisplay:
     """Two lines: the episode (century, elapsed, remaining) and what is being trained or measured right now."""
 
     def __init__(self, title: str) -> None:
-        """Show progress of the run called ``title``; where output is not a terminal, a line per phase."""
-        self.console = Console(stderr=True)
+        """Show progress of the run called ``title``; a line per phase if output is no terminal. Of several processes one shows it."""
+        self.console = Console(stderr=True, quiet=not is_first())
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -112,8 +113,8 @@ def quieten_libraries() -> None:
 
 
 def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> None:
-    """Print a row a century, then score, skill and where the files are."""
-    console = Console()
+    """Print a row a century, then score, skill and where the files are; of several processes one does."""
+    console = Console(quiet=not is_first())
     coevolve = "lock_in_lag" in result["steps"][0]
     table = Table(title=f"{result['config']['agent']} in {result['config']['env']} on {result['history']['name']}")
     columns = ["century", "reward", "upstream's", "mean |policy - human|", "questions"]

@@ -21,6 +21,7 @@ from pg_envs.history.live import LiveHistory
 from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, init_parameters, make_config
 from pg_envs.progress import reporting_to
+from pg_envs.ranks import by_first, is_first
 from pg_envs.results import BASELINES, make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
 from pg_envs.runner import AgentStopped, run_episode
 from pg_envs.settings import parse_settings
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 def run_and_save(options: Run) -> bool:
     """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
-    folder, config = _new_run(options) if options.resume is None else (options.resume, _config_to_resume(options.resume))
+    # The first process names the folder, for all.
+    folder, config = by_first(lambda: _new_run(options) if options.resume is None else (options.resume, _config_to_resume(options.resume)))
     run = OneRun(folder, config)
     started = time.perf_counter()
     with LiveDisplay(f"{config['agent']} in {config['env']}") as display, reporting_to(display.report):
@@ -45,7 +47,7 @@ def run_and_save(options: Run) -> bool:
             display.stop()
             _say_what_is_kept(folder)
             raise
-    if options.wandb:
+    if options.wandb and is_first():
         _log_to_wandb(options.wandb, result, folder)
     print_result(result, folder, time.perf_counter() - started)
     return True
@@ -90,10 +92,13 @@ class OneRun:
         with closing(self):
             return self._carry_out()
 
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "config.json", self.config)
+
     def _carry_out(self) -> dict[str, Any]:
         folder, config, agent = self.folder, self.config, self._agent
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", config)
+        by_first(self._begin)
         started = time.perf_counter()
         records: list[Any] = []
         agent.events.extend(self._done.events)
@@ -105,14 +110,14 @@ class OneRun:
             records.append(policy_record(policy, folder))
             # While finished centuries are replayed, the file has more of them than memory.
             if len(records) > len(self._done.policies):
-                write_json(folder / "result.json", make_result(inner, config, records, agent.events))
+                self._write(make_result(inner, config, records, agent.events))
 
         try:
             inner = run_episode(self._env, agent, config["seed"], self._done.policies, self._done.asked, save)
         except AgentStopped:
             # Once more, since the events have one that came after the last century that was finished.
             if records:
-                write_json(folder / "result.json", make_result(self._env.unwrapped, config, records, agent.events))
+                self._write(make_result(self._env.unwrapped, config, records, agent.events))
             raise
         result = make_result(inner, config, records, agent.events)
         export = upstream_export(result, time.perf_counter() - started)
@@ -120,10 +125,18 @@ class OneRun:
             result["baselines"][name] = self._baseline_score(name, result["score"])
         result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])
         result = plain(result)
-        write_json(folder / "upstream.json", export)
-        plot_trajectory(result, folder / "trajectory.png")
-        write_json(folder / "result.json", result)
+        by_first(lambda: self._end(result, export))
         return result
+
+    def _write(self, result: dict[str, Any]) -> None:
+        """Keep the result so far. All processes have made it, as they may have to measure something together for it."""
+        if is_first():
+            write_json(self.folder / "result.json", result)
+
+    def _end(self, result: dict[str, Any], export: dict[str, Any]) -> None:
+        write_json(self.folder / "upstream.json", export)
+        plot_trajectory(result, self.folder / "trajectory.png")
+        write_json(self.folder / "result.json", result)
 
     def _baseline_score(self, name: str, score: float) -> float:
         """The score of a baseline in the same environment with the same seed; ``score`` if it is the agent itself."""
@@ -222,7 +235,7 @@ def _say_what_is_kept(folder: Path) -> None:
 
     n_finished = len(_done_in(folder).policies)
     kept = f"{n_finished} finished centuries are in {folder / 'result.json'}" if n_finished else "no century was finished"
-    Console(stderr=True).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")
+    Console(stderr=True, quiet=not is_first()).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")
 
 
 def _log_to_wandb(project: str, result: dict[str, Any], folder: Path) -> None:

@@ -21,6 +21,7 @@ from pg_envs.history.built import BASE, FAMILY, Family
 from pg_envs.models.checks import check_files
 from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report, reporting_to
+from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
 from pg_envs.values.questionnaire import load_questionnaire
 
@@ -48,7 +49,7 @@ class Places:
 
 
 def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Family:
-    """Build a family; the same call goes on with an interrupted build.
+    """Build a family; the same call goes on with an interrupted build. Where several processes do it, all must call this.
 
     Each period's folder appears in ``out`` when its model and card are done, and ``history.json`` when all are. Unfinished
     stages lie in ``OUT.work``, which can be removed then.
@@ -68,33 +69,37 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     places = Places(plan_file, text or plan_file.parent / plan.text.folder, out)
     if (out / FAMILY).exists():
         raise FileExistsError(f"{out} has a finished family, and nothing is overwritten; choose another folder")
+    if n_ranks() > 1 and (plan.workers > 1 or plan.scratch is not None or plan.planted is not None):
+        raise PlanError(
+            f"{plan_file}: workers > 1, [scratch] and [planted] are for one process, and {n_ranks()} were launched; leave one out"
+        )
     if plan.planted is not None:
         read_table(plan.planted.table, plan.periods)
     if plan.base:
         check_files(ModelRef.parse(plan.base))
     report("reading the texts", 0, 1)
     texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
-    _begin(places.work, plan, texts)
-    out.mkdir(parents=True, exist_ok=True)
+    by_first(lambda: _begin(places, plan, texts))
     if plan.scratch is not None:
         make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
         write_base_card(out / BASE, plan, texts)
     _build_periods(plan, places, texts)
     family = Family(plan.name, plan.periods, plan.weights, plan.base)
-    write_json(out / FAMILY, family.to_json())
+    by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
 
 
-def _begin(work: Path, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
+def _begin(places: Places, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
     """Note what is being built, or make sure that what was begun is the same."""
     ours = {"plan": repr(plan), "texts": {label: text.sha256 for label, text in texts.items()}}
-    path = work / "begun.json"
+    places.out.mkdir(parents=True, exist_ok=True)
+    path = places.work / "begun.json"
     if not path.exists():
-        work.mkdir(parents=True, exist_ok=True)
+        places.work.mkdir(parents=True, exist_ok=True)
         write_json(path, ours)
         return
     if json.loads(path.read_text(encoding="utf-8")) != ours:
-        raise PlanError(f"{work} is the beginning of a build from another plan or other texts; remove it, or choose another folder")
+        raise PlanError(f"{places.work} is the beginning of a build from another plan or other texts; remove it, or choose another folder")
 
 
 def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> None:

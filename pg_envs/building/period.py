@@ -15,13 +15,14 @@ import numpy as np
 from pg_envs.building.card import write_card
 from pg_envs.building.plan import BuildPlan
 from pg_envs.building.planted import plant, read_table
-from pg_envs.building.quality import quality_of
+from pg_envs.building.quality import Quality, quality_of
 from pg_envs.building.texts import PeriodText
 from pg_envs.data.loading import load_timelessqa
 from pg_envs.models.checks import ADAPTER_CONFIG
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.trained import WEIGHTS
 from pg_envs.models.tuning import sft
+from pg_envs.ranks import by_first
 from pg_envs.results import write_json
 from pg_envs.values.items import Questionnaire
 
@@ -72,8 +73,12 @@ def build_period(build: PeriodBuild, questionnaire: Questionnaire, out: Path, wo
     model = _instruct(build, model, questionnaire, work)
     _, evaluation = questionnaire.split()
     quality = quality_of(model, build.base, build.text.held_out, evaluation.items)
-    made = Path(model.adapter or model.base)
-    finished = work / "finished"
+    by_first(lambda: _finish(build, Path(model.adapter or model.base), quality, work / "finished", out))
+    return weights.name(build.start, out)
+
+
+def _finish(build: PeriodBuild, made: Path, quality: Quality, finished: Path, out: Path) -> None:
+    """Put the model, its card and what was measured into ``out`` in one go."""
     shutil.rmtree(finished, ignore_errors=True)
     shutil.copytree(made, finished)
     if build.plan.weights == "lora":
@@ -81,7 +86,6 @@ def build_period(build: PeriodBuild, questionnaire: Questionnaire, out: Path, wo
     write_card(finished, build.plan, build.label, build.text, quality, build.neighbour)
     write_json(finished / "quality.json", quality.to_json())
     os.rename(finished, out)
-    return weights.name(build.start, out)
 
 
 def name_base(adapter: Path, base_name: str) -> None:

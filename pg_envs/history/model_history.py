@@ -15,6 +15,7 @@ from pg_envs.history.base import History, Survey, Values
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.engine import Engine, make_engine
 from pg_envs.models.ref import ModelRef
+from pg_envs.ranks import by_first, is_first
 from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.measure import Mode, ask, measure
 from pg_envs.values.survey import VOTE_FORMS, Comparison, first_preferred, to_completion_dataset
@@ -124,7 +125,7 @@ class ModelHistory(History):
         answers = self.option_probabilities(source, items)
         dataset = to_completion_dataset(items, [answers[item] for item in items], rng)
         if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="pg-envs-"))
+            self._scratch = by_first(lambda: Path(tempfile.mkdtemp(prefix="pg-envs-")))
         out = self._scratch / f"proxy-{len(list(self._scratch.iterdir()))}"
         return sft(proxy, dataset, out, seed=int(rng.integers(2**31)), config=TuningConfig(n_epochs=n_epochs))
 
@@ -135,5 +136,6 @@ class ModelHistory(History):
 
     def _drop_scratch(self) -> None:
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            if is_first():
+                shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None

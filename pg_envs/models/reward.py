@@ -12,9 +12,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 from pg_envs.models.batching import by_length
-from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer, training_dtype
+from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
-from pg_envs.models.trained import ADAPTER_NAME, Adapter
+from pg_envs.models.trained import ADAPTER_NAME, Adapter, load_to_train
 from pg_envs.models.tuning import TuningConfig, batches_of_similar_length, finetune, trl_arguments
 from pg_envs.progress import report
 
@@ -52,16 +52,12 @@ def train_reward_model(ref: ModelRef, dataset: Dataset, out: str | Path, seed: i
     return finetune(ref.with_adapter(None), out, make_trainer, seed, config, what="reward model", trained=ScorerAdapter())
 
 
-def _load_scorer(ref: ModelRef, dtype: torch.dtype) -> Any:
-    return load_base(ref, dtype, default_device(), AutoModelForSequenceClassification, num_labels=1)
-
-
 class ScorerAdapter(Adapter):
     """A LoRA adapter and a score head, both new."""
 
     def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> PeftModel:
         """The base that ``ref`` names, with both."""
-        scorer = _load_scorer(ref, training_dtype(default_device()))
+        scorer = load_to_train(ref, AutoModelForSequenceClassification, num_labels=1)
         # For this task type PEFT trains, and saves, the score head besides the adapter.
         lora = LoraConfig(
             r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="SEQ_CLS"
@@ -87,7 +83,7 @@ class RewardModel:
         self.device = default_device()
         self._tokenizer = load_tokenizer(refs[0])
         self._names = [f"reward{number}" for number in range(len(refs))]
-        scorer = _load_scorer(refs[0], inference_dtype(self.device))
+        scorer = load_base(refs[0], inference_dtype(self.device), self.device, AutoModelForSequenceClassification, num_labels=1)
         scorer.config.pad_token_id = self._tokenizer.pad_token_id
         paths = [loadable_name(ref.adapter or "") for ref in refs]
         self._model: Any = PeftModel.from_pretrained(scorer, paths[0], adapter_name=self._names[0])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
 
 from pg_envs.models.loading import default_device, load_base, training_dtype
 from pg_envs.models.ref import ModelRef, Weights, loadable_name
+from pg_envs.ranks import by_first, weights_in_parts
 
 if TYPE_CHECKING:
     from pg_envs.models.tuning import TuningConfig
@@ -23,8 +26,8 @@ class Trained(Protocol):
         """The model to train; ``scratch`` is there until training has ended."""
         ...
 
-    def save(self, model: Any, tokenizer: Any, ref: ModelRef, folder: Path) -> None:
-        """Write what was trained into ``folder``, as safetensors."""
+    def save(self, model: Any, weights: dict[str, Any], tokenizer: Any, ref: ModelRef, folder: Path) -> None:
+        """Write what was trained of the model, whose whole weights are ``weights``, into ``folder``, as safetensors."""
         ...
 
     def name(self, ref: ModelRef, folder: Path) -> ModelRef:
@@ -37,8 +40,7 @@ class Adapter:
 
     def load(self, ref: ModelRef, config: TuningConfig, scratch: Path) -> PeftModel:
         """The model that ``ref`` names with one trainable adapter called ``default``: its own, or a new one."""
-        device = default_device()
-        base = load_base(ref, training_dtype(device), device)
+        base = load_to_train(ref)
         base.config.use_cache = False
         if ref.adapter is not None:
             return PeftModel.from_pretrained(base, loadable_name(ref.adapter), adapter_name=ADAPTER_NAME, is_trainable=True)
@@ -47,9 +49,9 @@ class Adapter:
         )
         return get_peft_model(base, lora, adapter_name=ADAPTER_NAME)
 
-    def save(self, model: Any, tokenizer: Any, ref: ModelRef, folder: Path) -> None:
+    def save(self, model: Any, weights: dict[str, Any], tokenizer: Any, ref: ModelRef, folder: Path) -> None:
         """The adapter alone."""
-        save_adapter(model, ref, folder)
+        save_adapter(model, ref, folder, weights)
 
     def name(self, ref: ModelRef, folder: Path) -> ModelRef:
         """The same base with the new adapter."""
@@ -65,19 +67,17 @@ class WholeModel:
         TRL holds a model without adapters to the one that its config's name leads to, so an adapter's sum is written to
         ``scratch`` and loaded from there.
         """
-        device = default_device()
-        model = load_base(ref, training_dtype(device), device)
         if ref.adapter is not None:
-            merged: Any = PeftModel.from_pretrained(model, loadable_name(ref.adapter)).merge_and_unload()
-            merged.save_pretrained(scratch / "start")
-            model = load_base(ModelRef(str(scratch / "start")), training_dtype(device), device)
+            by_first(lambda: _write_sum(ref, scratch / "start"))
+            ref = ModelRef(str(scratch / "start"))
+        model = load_to_train(ref)
         model.config.use_cache = False
         return model.train()
 
-    def save(self, model: Any, tokenizer: Any, ref: ModelRef, folder: Path) -> None:
+    def save(self, model: Any, weights: dict[str, Any], tokenizer: Any, ref: ModelRef, folder: Path) -> None:
         """The whole model and its tokenizer."""
         model.config.use_cache = True
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
 
     def name(self, ref: ModelRef, folder: Path) -> ModelRef:
@@ -85,20 +85,41 @@ class WholeModel:
         return ModelRef(str(folder))
 
 
+def load_to_train(ref: ModelRef, auto_class: Any = AutoModelForCausalLM, **kwargs: Any) -> Any:
+    """A base as trainings want it; where weights will be put in parts on several GPUs, it waits in main memory.
+
+    Args:
+        ref: The model.
+        auto_class: As in ``load_base``.
+        kwargs: As in ``load_base``.
+    """
+    device = default_device()
+    return load_base(ref, training_dtype(device), torch.device("cpu") if weights_in_parts() else device, auto_class, **kwargs)
+
+
+def _write_sum(ref: ModelRef, folder: Path) -> None:
+    """The base with the adapter added in, as a model folder."""
+    merged: Any = PeftModel.from_pretrained(load_to_train(ref), loadable_name(ref.adapter or "")).merge_and_unload()
+    merged.save_pretrained(folder)
+
+
 WEIGHTS: dict[Weights, Trained] = {"lora": Adapter(), "full": WholeModel()}
 """By the name that configurations have for it."""
 
 
-def save_adapter(model: Any, ref: ModelRef, folder: Path) -> None:
+def save_adapter(model: Any, ref: ModelRef, folder: Path, weights: dict[str, Any] | None = None) -> None:
     """Save the adapter called ``default`` of a PEFT model on ``ref``'s base, as safetensors.
 
     Args:
         model: The ``PeftModel``.
         ref: Names the base in the adapter's configuration.
         folder: For the adapter.
+        weights: The model's, where ``model`` itself holds a part of them only.
     """
     # The name the adapter's config keeps is the ModelRef's, which means the same on every machine.
     model.peft_config[ADAPTER_NAME].base_model_name_or_path = ref.base
     # The adapters here never touch the embeddings, and looking for changed ones would need the base's folder.
-    model.save_pretrained(folder, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(
+        folder, state_dict=weights, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False
+    )
     (folder / "README.md").unlink(missing_ok=True)

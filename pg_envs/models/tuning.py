@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from accelerate import DistributedType
 from peft import PeftModel
+from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from pg_envs.models.checks import check_files
@@ -20,6 +22,7 @@ from pg_envs.models.ref import ModelRef, Weights
 from pg_envs.models.repeated_prompts import read_repeated_prompts_once
 from pg_envs.models.trained import WEIGHTS, Trained
 from pg_envs.progress import report
+from pg_envs.ranks import by_all, by_first, in_any, is_first, rank, share_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,7 +41,7 @@ class TuningConfig:
     n_epochs: float = 1.0
     """Passes over the data."""
     batch_size: int = 16
-    """Examples per step."""
+    """Examples per step, of all processes together."""
     max_length_tokens: int = 512
     """Longer examples are cut."""
     lora_rank: int = 8
@@ -49,16 +52,22 @@ class TuningConfig:
     """What is trained: a LoRA adapter, or all weights (``full``)."""
     save_every_steps: int | None = None
     """Write a checkpoint so often; the same call then goes on where a killed one stopped. None: it begins anew."""
+    gradient_checkpointing: bool = False
+    """Compute most activations anew when gradients need them, instead of keeping them: a third more work, a fraction of the memory."""
 
 
 def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[str, Any]:
-    """Arguments that every Hugging Face trainer here takes: quiet and seeded."""
+    """Arguments that every Hugging Face trainer here takes: quiet and seeded.
+
+    Raises:
+        ValueError: If a step's examples cannot be shared out evenly over the processes of this run.
+    """
     device = default_device()
     return {
         "output_dir": str(scratch),
         "learning_rate": config.learning_rate,
         "num_train_epochs": config.n_epochs,
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": share_of(config.batch_size),
         # The data come in the order in which they are to be read; see ``batches_of_similar_length``.
         "train_sampling_strategy": "sequential",
         "warmup_steps": 0.05,
@@ -66,13 +75,15 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "seed": seed,
         "use_cpu": device.type == "cpu",
         "bf16": has_fast_bfloat16(device),
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": config.gradient_checkpointing,
         "save_strategy": "no" if config.save_every_steps is None else "steps",
         "save_steps": config.save_every_steps or 0,
         "save_total_limit": 1,
         "report_to": [],
         "disable_tqdm": True,
         "logging_strategy": "no",
+        # Every weight that is trained is used in every step.
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": device.type == "cuda",
     }
 
@@ -103,6 +114,7 @@ def finetune(
     """Train an adapter, or all weights, with any Hugging Face trainer and save what came of it.
 
     The model starts as ``ref``: with an adapter, that adapter is trained on; without one, a new one.
+    Where several processes do one run, all must call this with the same arguments: they train together, and the first one saves.
 
     Args:
         ref: Where to start.
@@ -119,37 +131,74 @@ def finetune(
     Raises:
         ModelRefError: If ``ref`` does not load.
         FileExistsError: If ``out`` exists.
+        FileNotFoundError: If this process does not see what the first one saved.
         TrainingError: If training leaves weights that are not finite; nothing is saved then.
     """
     out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
-    check_files(ref)
+    scratch = out.with_name(f"{out.name}.tmp")
+    # All look before the first one writes anything.
+    by_all(lambda: _check(ref, out))
+    by_first(lambda: _make_ready(scratch, config))
     set_seed(seed)
     trained = trained or WEIGHTS[config.weights]
     tokenizer = load_tokenizer(ref)
-    scratch = out.with_name(f"{out.name}.tmp")
-    if config.save_every_steps is None:
-        shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True, exist_ok=True)
     try:
         model = trained.load(ref, config, scratch)
         trainer = make_trainer(model, tokenizer, scratch / "trainer")
-        inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-        if default_device().type == "cpu" and inner.get_output_embeddings() is not None:
-            score_labelled_only(inner)
-            read_repeated_prompts_once(inner)
+        if _can_save_work(trainer, model, config):
+            score_labelled_only(_inner(model))
+            read_repeated_prompts_once(_inner(model))
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Watching(what, ref))
         trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "trainer"))
-        shutil.rmtree(scratch / "made", ignore_errors=True)
-        trained.save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, ref, scratch / "made")
-        (scratch / "made").rename(out)
-    finally:
-        if config.save_every_steps is None or out.exists():
+        # Gathered by all, where each holds a part.
+        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+
+        def save() -> None:
+            shutil.rmtree(scratch / "made", ignore_errors=True)
+            trained.save(trainer.accelerator.unwrap_model(trainer.model), weights, tokenizer, ref, scratch / "made")
+            (scratch / "made").rename(out)
             shutil.rmtree(scratch, ignore_errors=True)
+
+        by_first(save)
+    finally:
+        if is_first() and config.save_every_steps is None:
+            shutil.rmtree(scratch, ignore_errors=True)
+    if not out.exists():
+        raise FileNotFoundError(
+            f"{out}, which the first process has written, is not there for process {rank()}; choose a folder that all machines share"
+        )
     return trained.name(ref, out)
+
+
+def _check(ref: ModelRef, out: Path) -> None:
+    if out.exists():
+        raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
+    check_files(ref)
+
+
+def _make_ready(scratch: Path, config: TuningConfig) -> None:
+    """An empty folder, unless checkpoints in it are gone on with."""
+    if config.save_every_steps is None:
+        shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+
+
+def _inner(model: Any) -> Any:
+    """The model without a PEFT wrapper around it."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _can_save_work(trainer: Any, model: Any, config: TuningConfig) -> bool:
+    """Whether the processor's savings apply.
+
+    They go over a module more than once in a step and keep its cache: neither suits weights that are in parts, which are put together
+    for one pass, nor activations that are computed anew.
+    """
+    whole = trainer.accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU)
+    on_processor = default_device().type == "cpu"
+    return on_processor and whole and not config.gradient_checkpointing and _inner(model).get_output_embeddings() is not None
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -205,10 +254,15 @@ class _Watching(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         report(self.what, state.global_step, state.max_steps)
-        # At once: a policy without finite weights cannot go on to sample answers.
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
-                raise TrainingError(
-                    f"{self.what} from {self.ref} left weights that are not finite in {name} after step {state.global_step} of "
-                    f"{state.max_steps}; try a lower learning rate"
-                )
+        # At once: a policy without finite weights cannot go on to sample answers. And in all processes: the others would wait for it.
+        lost = [name for name, p in model.named_parameters() if p.requires_grad and not bool(torch.isfinite(_held_here(p)).all())]
+        if in_any(bool(lost)):
+            raise TrainingError(
+                f"{self.what} from {self.ref} left weights that are not finite in {lost[0] if lost else 'another process'} after step "
+                f"{state.global_step} of {state.max_steps}; try a lower learning rate"
+            )
+
+
+def _held_here(parameter: Any) -> torch.Tensor:
+    """What this process holds of a parameter: of one in parts, FSDP's or DeepSpeed's, its own."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else getattr(parameter, "ds_tensor", parameter)

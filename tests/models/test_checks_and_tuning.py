@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_training_goes_on_from_an_adapter_and_leaves_it_as_it_was(adapter, tmp_p
         further = sft(adapter, Dataset.from_list(ROWS), tmp_path / "further", seed=1, config=FAST)
     assert fingerprint(adapter) == before != fingerprint(further)
     assert reports[-1] == ("supervised fine-tuning", 3, 3)
+
+
+def test_activations_computed_anew_change_nothing(adapter, tmp_path):
+    again = sft(adapter.with_adapter(None), Dataset.from_list(ROWS), tmp_path / "again", 1, replace(FAST, gradient_checkpointing=True))
+    kept, anew = (load_file(f"{ref.adapter}/adapter_model.safetensors") for ref in (adapter, again))
+    for name, weights in kept.items():
+        torch.testing.assert_close(anew[name], weights, atol=1e-4, rtol=0)
 
 
 def test_training_raises_the_answers_probability(adapter):

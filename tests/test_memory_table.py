@@ -1,0 +1,53 @@
+"""The memory table of docs/scale.md is what its formula gives, and the formula counts weights as the models have them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import memory
+
+    yield memory
+    for name in ("memory", "llama3"):
+        sys.modules.pop(name)
+
+
+def test_the_page_shows_the_formulas_table(memory):
+    assert memory.table() in (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+
+
+def test_weights_are_counted_as_published(memory):
+    # Meta-Llama-3-8B's and -70B's numbers of parameters.
+    assert memory.n_weights(memory.LLAMA_3_8B) == 8_030_261_248
+    assert memory.n_weights(memory.LLAMA_3_70B) == 70_553_706_496
+
+
+def test_adapters_are_counted_as_peft_makes_them(memory):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    model = {**memory.LLAMA_3_8B, "num_hidden_layers": 2}
+    with torch.device("meta"):
+        lora = LoraConfig(r=memory.RANK, target_modules="all-linear", task_type="CAUSAL_LM")
+        trainable, _ = get_peft_model(LlamaForCausalLM(LlamaConfig(**model)), lora).get_nb_trainable_parameters()
+    assert memory.n_adapter_weights(model) == trainable
+
+
+def test_what_is_split_and_what_is_not(memory):
+    alone = memory.Training("", memory.LLAMA_3_8B, 1, True, 4, False).parts()
+    split = memory.Training("", memory.LLAMA_3_8B, 8, True, 4, False).parts()
+    # bfloat16: two bytes a weight, in the training and once more in the engine.
+    assert alone["weights"] == alone["engine"] == split["engine"] == 2 * 8_030_261_248
+    # An eighth, and two of 32 layers put together.
+    assert split["weights"] == pytest.approx(alone["weights"] * (1 / 8 + 2 / 32))
+    assert split["optimiser"] == alone["optimiser"] / 8
+    assert split["activations"] == alone["activations"]
+    again = memory.Training("", memory.LLAMA_3_8B, 1, True, 4, True).parts()
+    assert again["activations"] < alone["activations"] / 10
