@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import tyro
 
-from pg_envs.commands import COMMANDS, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Run, SubmitCheck
+from pg_envs.commands import COMMANDS, App, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Run, SubmitCheck
 from pg_envs.ranks import n_ranks
 
 EXIT_AGENT_STOPPED = 1
@@ -113,6 +113,17 @@ def _submit_check(command: SubmitCheck) -> int:
     return 0
 
 
+def _app(command: App) -> int:
+    from pg_envs.app.serve import serve
+    from pg_envs.display import quieten_libraries
+
+    quieten_libraries()
+    app = serve(**vars(command))
+    print(f"{app.share_url or app.local_url} (Ctrl-C stops it)", flush=True)
+    app.block_thread()
+    return 0
+
+
 def _describe(command: Describe) -> int:
     from pg_envs.data.describing.describe import describe_folder
     from pg_envs.display import LiveDisplay, quieten_libraries
@@ -164,6 +175,7 @@ DO: dict[type, Callable[[Any], int]] = {
     Describe: _describe,
     Plot: _plot,
     SubmitCheck: _submit_check,
+    App: _app,
     List: _list,
 }
 """What each command does; gives the exit code."""

@@ -149,6 +149,21 @@ class BuildHistory:
     text: Annotated[Path | None, _help("folder with a folder a period, instead of the plan's")] = None
 
 
+@dataclass
+class App:
+    """Serve leaderboard, trajectories, talk with the centuries, and which century answers most like you, as a page for the browser.
+
+    Scores are computed from the vectors of results; what is tampered with or malformed is refused with the reason. No call leaves this
+    machine. Needs pg-envs[app]. Stop it with Ctrl-C. Exit codes: 0 stopped, 2 the input is at fault.
+    """
+
+    results: Annotated[tyro.conf.Positional[Path], _help("folder of results, up to three folders down")] = Path("runs")
+    history: Annotated[str, _help("whose centuries talk and are compared with visitors: a history of language models")] = "histtiny"
+    host: Annotated[str, _help("address to listen on; 0.0.0.0 lets others in")] = "127.0.0.1"
+    port: Annotated[int, _help("port to listen on")] = 7860
+    share: Annotated[bool, _help("also make it public through Gradio's tunnel")] = False
+
+
 COMMANDS: Any = (
     Annotated[Run, tyro.conf.subcommand("run", prefix_name=False)]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark", prefix_name=False)]
@@ -157,6 +172,7 @@ COMMANDS: Any = (
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
     | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
     | Annotated[SubmitCheck, tyro.conf.subcommand("submit-check", prefix_name=False)]
+    | Annotated[App, tyro.conf.subcommand("app", prefix_name=False)]
     | Annotated[Describe, tyro.conf.subcommand("describe", prefix_name=False)]
     | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
 )

@@ -19,10 +19,37 @@ def differing(result: dict[str, Any]) -> list[str]:
     Args:
         result: A checked result with ``score_constants``.
     """
-    steps, constants = result["steps"], result["score_constants"]
+    steps = result["steps"]
     compared = [(f"step {i}: {key}", found, expected) for i, step in enumerate(steps) for key, found, expected in _of_step(result, i, step)]
-    compared += [(key, result[key], expected) for key, expected in _of_episode(result, steps, constants)]
+    compared += [(key, result[key], expected) for key, expected in episode_scores(result).items()]
     return tampered(compared)
+
+
+def episode_scores(result: dict[str, Any]) -> dict[str, float | None]:
+    """The episode's ``score``, ``score_upstream`` and ``skill`` from its vectors; no field of the result that states one is read.
+
+    ``skill`` is None where a baseline's score is missing or both score the same; the baselines' scores are read.
+
+    Args:
+        result: A checked result with ``score_constants``.
+    """
+    steps, constants, baselines = result["steps"], result["score_constants"], result["baselines"]
+    if constants:
+        humans = unit(np.array(constants["human_vectors"]))
+        proxies = [constants["untouched_proxy_vector"], *(step["proxy_vector"] for step in steps)]
+        rewards = [progress_score(np.array(proxy), humans)[0] for proxy in proxies]
+    else:
+        rewards = [cosine(np.array(step["policy_vector"]), np.array(step["target_vector"])) for step in steps]
+    score = float(np.mean(rewards))
+    known = {"no-op", "oracle"} <= set(baselines)
+    upstream = upstream_score(_without_stated_scores(steps), constants)
+    return {"score": score, "score_upstream": upstream, "skill": skill(score, baselines["no-op"], baselines["oracle"]) if known else None}
+
+
+def _without_stated_scores(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps with upstream's score of each computed from its vectors."""
+    pairs = [(np.array(step["policy_vector_upstream"]), np.array(step["target_vector_upstream"])) for step in steps]
+    return [{**step, "score_upstream": cosine(*pair)} for step, pair in zip(steps, pairs, strict=True)]
 
 
 def tampered(compared: list[tuple[str, Any, Any]]) -> list[str]:
@@ -63,15 +90,3 @@ def _of_step(result: dict[str, Any], index: int, step: dict[str, Any]) -> Iterat
     yield "lock_in_lag", step["lock_in_lag"], century - int(np.argmax(cosines))
     yield "target_vector", step["target_vector"], constants["human_vectors"][century]
     yield "target_vector_upstream", step["target_vector_upstream"], constants["human_vectors_upstream"][century]
-
-
-def _of_episode(result: dict[str, Any], steps: list[dict[str, Any]], constants: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    rewards = [step["reward"] for step in steps]
-    if constants:
-        untouched, _, _ = progress_score(np.array(constants["untouched_proxy_vector"]), unit(np.array(constants["human_vectors"])))
-        rewards = [untouched, *rewards]
-    yield "score", float(np.mean(rewards))
-    yield "score_upstream", upstream_score(steps, constants)
-    baselines = result["baselines"]
-    if {"no-op", "oracle"} <= set(baselines):
-        yield "skill", skill(result["score"], baselines["no-op"], baselines["oracle"])

@@ -45,9 +45,25 @@ def test_the_readme_has_the_custom_loop_in_at_most_twenty_lines():
     assert len(code.strip().splitlines()) <= 20
 
 
-def test_sb3_on_simulated(tmp_path):
+@pytest.mark.parametrize("name", ["follow", "predict"])
+def test_sb3_learns_beyond_its_seeds(name, tmp_path):
     pytest.importorskip("stable_baselines3")
-    assert "after 512 steps" in run("sb3_simulated.py", "512", cwd=tmp_path).stdout
+    few = ("--ppo-steps", "4000", "--sac-steps", "10", "--n-episodes", "5", "--n-points", "1")
+    said = run(f"sb3_{name}.py", *few, cwd=tmp_path).stdout
+    reached = re.findall(r"(\S+): (PPO|SAC) reaches skill (-?\d\.\d\d) on unseen seeds", said)
+    assert [line[:2] for line in reached] == [(h, a) for h in ("simulated", "simulated-random") for a in ("PPO", "SAC")]
+    # Ten steps are next to nothing for SAC.
+    assert all(float(skill) > 0.4 for _, algorithm, skill in reached if algorithm == "PPO")
+    assert (tmp_path / f"runs/sb3/sb3-{name}.png").exists()
+    assert (tmp_path / f"runs/sb3/sb3-{name}.json").exists()
+
+
+def test_sb3_on_adapters_of_random_models(on_few_items, tiny_family, monkeypatch, capsys):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.setattr("pg_envs.history.live.histtiny_refs", lambda: (*tiny_family, *tiny_family))
+    on_few_items("sb3_adapters.py", "3")
+    pattern = r"^(C0\d\d): weights \[[^\]]+\], reward [+-]\d\.\d{3} after 3 steps$"
+    assert re.findall(pattern, capsys.readouterr().out, re.MULTILINE) == ["C019", "C020", "C021"]
 
 
 def test_forecast_on_simulated(tmp_path):

@@ -33,14 +33,8 @@ def trajectories(group: Group) -> Figure:
     first = longest.judged_in[0]
     figure = new_figure(11.5, 9.5, f"Policy against humans: {group.title}")
     axes = figure.subplots(4, 5, sharex=True, sharey=True)
-    humans, errors = longest.column("target_vector"), longest.column("target_standard_errors")
     for d, (axis, dimension) in enumerate(zip(axes.flat, DIMENSIONS, strict=False)):
-        axis.axhline(0, color="0.8", linewidth=0.8)
-        x = np.arange(len(labels))
-        if group.scoring == "centred":
-            # By upstream's formula there is no standard error.
-            axis.fill_between(x, humans[:, d] - errors[:, d], humans[:, d] + errors[:, d], color="black", alpha=0.18, linewidth=0)
-        axis.plot(x, humans[:, d], **HUMANS, label="humans", zorder=3)
+        _draw_humans(axis, longest, d, group.scoring)
         for label, style, run in _lines(group):
             axis.plot(np.array(run.judged_in) - first, run.column("policy_vector")[:, d], **style, label=label)
         axis.set_title(dimension.label, fontsize=10)
@@ -58,9 +52,51 @@ def trajectories(group: Group) -> Figure:
     # Some 130 characters stand side by side at this width, the drawn line's five included.
     n_columns = max(1, min(4, 130 // (max(map(len, ordered)) + 5)))
     figure.legend([by_name[name] for name in ordered], ordered, loc="outside lower center", ncols=n_columns, fontsize=10, frameon=False)
-    words = "value, centred: from -1 to 1, 0 is indifference" if group.scoring == "centred" else "value by upstream's formula, no unit"
-    figure.supylabel(words, fontsize=10)
+    figure.supylabel(_unit(group.scoring), fontsize=10)
     return figure
+
+
+def one_dimension(group: Group, dimension: int) -> Figure:
+    """Policy against humans in one dimension, all bands of one standard error included; readable on a phone.
+
+    Args:
+        group: Runs that were compared with the same humans.
+        dimension: Index of the dimension.
+    """
+    longest = max(group.runs, key=lambda run: len(run.result["steps"]))
+    first = longest.judged_in[0]
+    figure = new_figure(4.2, 3.3 + 0.22 * len(group.runs), DIMENSIONS[dimension].label)
+    axis = figure.subplots()
+    _draw_humans(axis, longest, dimension, group.scoring)
+    for label, style, run in _lines(group):
+        x, values = np.array(run.judged_in) - first, run.column("policy_vector")[:, dimension]
+        axis.plot(x, values, **style, label=label)
+        _draw_band(axis, x, values, run.column("policy_standard_errors")[:, dimension], style["color"], group.scoring)
+    century_axis(axis, [group.centuries[c] for c in longest.judged_in])
+    axis.set_ylabel(_unit(group.scoring), fontsize=8)
+    handles, names = axis.get_legend_handles_labels()
+    by_name = dict(zip(names, handles, strict=True))
+    figure.legend(by_name.values(), by_name.keys(), loc="outside lower center", ncols=1, fontsize=9, frameon=False)
+    return figure
+
+
+def _draw_humans(axis: Any, run: DrawnRun, dimension: int, scoring: str) -> None:
+    """The humans that a run was compared with, with their band."""
+    values = run.column("target_vector")[:, dimension]
+    x = np.arange(len(values))
+    axis.axhline(0, color="0.8", linewidth=0.8)
+    _draw_band(axis, x, values, run.column("target_standard_errors")[:, dimension], "black", scoring)
+    axis.plot(x, values, **HUMANS, label="humans", zorder=3)
+
+
+def _draw_band(axis: Any, x: np.ndarray, values: np.ndarray, errors: np.ndarray, colour: str, scoring: str) -> None:
+    if scoring == "centred":
+        # By upstream's formula there is no standard error.
+        axis.fill_between(x, values - errors, values + errors, color=colour, alpha=0.18, linewidth=0)
+
+
+def _unit(scoring: str) -> str:
+    return "value, centred: from -1 to 1, 0 is indifference" if scoring == "centred" else "value by upstream's formula, no unit"
 
 
 def _lines(group: Group) -> list[tuple[str, dict[str, Any], DrawnRun]]:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from agents.forecast import VoteMemory, extrapolate, usable_order
-from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig, SimulatedLifelong, reading_matrix
+from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig, SimulatedLifelong
 from agents.votes import MOST_REPETITIONS, at_most_per_item, collect, mean_vote, repeat_by_size, share_out
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.runner import run_episode
 from pg_envs.values.items import Item
+from pg_envs.values.reading import reading_matrix
 from pg_envs.values.survey import make_comparisons
 
 

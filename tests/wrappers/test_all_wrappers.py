@@ -17,9 +17,11 @@ from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 import wrappers
 from agents.baselines import NoOp
 from pg_envs.runner import run_episode
-from wrappers import AdapterMixture, NoisyHumans, PreferenceDataset, QueryBudget, RecordEpisode, VectorReward, WandbLogger
+from wrappers import AdapterMixture, NoisyHumans, PreferenceDataset, QueryBudget, RecordEpisode, ValueReadings, VectorReward, WandbLogger
 
 SCALAR = ("NoisyHumans", "NoisyHumans-adversarial", "PreferenceDataset", "QueryBudget", "RecordEpisode", "WandbLogger")
+SIMULATED = (*SCALAR, "ValueReadings")
+"""Observing no votes, the last goes around all others."""
 
 
 @pytest.fixture
@@ -30,6 +32,7 @@ def recipes(tmp_path, offline_wandb):
         "NoisyHumans-adversarial": functools.partial(NoisyHumans, share=0.2, mode="adversarial"),
         "PreferenceDataset": PreferenceDataset,
         "QueryBudget": functools.partial(QueryBudget, per_century=100, per_episode=200),
+        "ValueReadings": functools.partial(ValueReadings, memory=1),
         "RecordEpisode": functools.partial(RecordEpisode, folder=str(tmp_path / "records")),
         "WandbLogger": functools.partial(WandbLogger, project="p"),
     }
@@ -44,7 +47,7 @@ def check(env):
     env.close()
 
 
-@pytest.mark.parametrize("name", SCALAR)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_gymnasium_checker_has_nothing_to_say(simulated, recipes, name):
     check(recipes[name](simulated(disable_env_checker=True)))
 
@@ -53,7 +56,7 @@ def test_gymnasium_checker_has_nothing_to_say_of_mixtures(tiny, random_adapters)
     check(AdapterMixture(tiny(disable_env_checker=True), random_adapters[:2]))
 
 
-@pytest.mark.parametrize("name", SCALAR)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_spec_makes_the_wrapped_environment_again(simulated, recipes, name):
     env = recipes[name](simulated())
     first = env.reset(seed=0), env.step(np.full(19, 0.5))
@@ -65,7 +68,7 @@ def test_spec_makes_the_wrapped_environment_again(simulated, recipes, name):
         again.close()
 
 
-@pytest.mark.parametrize("name", SCALAR)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_everything_exchanged_pickles(simulated, recipes, name):
     env = recipes[name](simulated())
     exchanged = (*env.reset(seed=0), *env.step(env.action_space.sample()))
@@ -140,5 +143,5 @@ def test_importing_wrappers_loads_nothing_heavy():
 
 
 def test_all_are_exported():
-    assert set(wrappers.__all__) == {name.split("-")[0] for name in SCALAR} | {"AdapterMixture", "VectorReward"}
+    assert set(wrappers.__all__) == {name.split("-")[0] for name in SCALAR} | {"AdapterMixture", "ValueReadings", "VectorReward"}
     assert all(hasattr(wrappers, name) for name in wrappers.__all__)

@@ -1,0 +1,1 @@
+"""``pg-envs app``: leaderboard, trajectories, talk with the centuries, and which century answers most like its visitor."""

@@ -1,0 +1,86 @@
+"""The leaderboard's rows: numbers from vectors, reasons for what is refused, filters and order."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pg_envs.app import markup
+from pg_envs.app.standings import ALL, choose, read_standings
+from pg_envs.recomputing import episode_scores
+
+
+@pytest.fixture(scope="module")
+def standings(results_folder):
+    return read_standings(results_folder)
+
+
+def test_scores_are_cosines_of_the_vectors_whatever_the_fields_say(results_folder):
+    result = json.loads((results_folder / "grid/follow-0/result.json").read_text(encoding="utf-8"))
+    v, h = (np.array([step[f"{whose}_vector"] for step in result["steps"]]) for whose in ("policy", "target"))
+    expected = np.mean((v * h).sum(axis=1) / np.linalg.norm(v, axis=1) / np.linalg.norm(h, axis=1))
+    no_op, oracle = result["baselines"]["no-op"], result["baselines"]["oracle"]
+    result["score"], result["skill"], result["score_upstream"] = 0.1, 0.2, 0.3
+    for step in result["steps"]:
+        step["reward"], step["score_upstream"] = 0.4, 0.5
+    found = episode_scores(result)
+    assert found["score"] == pytest.approx(expected)
+    assert found["skill"] == pytest.approx((expected - no_op) / (oracle - no_op))
+    assert found["score_upstream"] not in (0.3, 0.5)
+
+
+def test_good_ones_are_listed_and_others_refused_with_the_reason(standings):
+    entries, refused = standings
+    assert [entry.place for entry in entries] == ["grid/anew", "grid/coevolve", "grid/follow-0", "grid/follow-1"]
+    assert [entry.challenge for entry in entries] == ["Follow", "Coevolve", "Follow", "Follow"]
+    reasons = {r.file: " ".join(r.reasons) for r in refused}
+    assert "score: tampered or damaged" in reasons.pop("tampered.result.json")
+    ((name, malformed),) = reasons.items()
+    assert name == "<img src=x>.result.json"
+    assert "not readable as JSON" in malformed
+
+
+def test_a_file_that_changes_is_judged_anew(results_folder, tmp_path):
+    folder = tmp_path / "results"
+    shutil.copytree(results_folder / "grid/follow-0", folder / "run")
+    assert len(read_standings(folder)[0]) == 1
+    (folder / "run/result.json").write_text("{}", encoding="utf-8")
+    entries, refused = read_standings(folder)
+    assert not entries
+    assert "is missing" in refused[0].reasons[0]
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(results_folder, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/secret.result.json").symlink_to(results_folder / "grid/follow-0/result.json")
+    entries, refused = read_standings(tmp_path / "results")
+    assert not entries
+    assert "leads out" in refused[0].reasons[0]
+
+
+def test_filters_and_order(standings):
+    entries, _ = standings
+    assert {e.history for e in choose(entries, ALL, "simulated", "score", True)} == {"simulated"}
+    assert [e.place for e in choose(entries, "Coevolve", ALL, "score", True)] == ["grid/coevolve"]
+    scores = [e.score for e in choose(entries, ALL, ALL, "score", True)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[::-1] == [e.score for e in choose(entries, ALL, ALL, "score", False)]
+    # What has no lag comes last in both directions.
+    for largest_first in (True, False):
+        assert choose(entries, ALL, ALL, "lock-in lag", largest_first)[0].challenge == "Coevolve"
+    with pytest.raises(ValueError, match=r"sort by '__class__': choose from skill"):
+        choose(entries, ALL, ALL, "__class__", True)
+
+
+def test_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        read_standings(tmp_path / "nowhere")
+
+
+def test_tables_escape_and_round():
+    html = markup.table("<b>", ["<i>"], [["<script>"], [0.12345], [None], [7]], sorted_column=0, down=False)
+    for written in ("&lt;b&gt;", "&lt;i&gt;", "&lt;script&gt;", ">0.123<", ">–<", ">7<", 'aria-sort="ascending"'):
+        assert written in html
+    assert "<script>" not in html
+    assert len(markup.text("x" * 10_000)) == markup.MAX_SHOWN
