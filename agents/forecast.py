@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from agents.base import Agent, AgentConfig
+from pg_envs.plain_json import Limits, read_plain_json
+from pg_envs.results import write_json
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,7 @@ class VoteMemory:
         """Remember a century's (Q,) mean votes, and write all to the file."""
         self._seen[century] = votes
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        kept = {str(key): [None if np.isnan(v) else v for v in vote.tolist()] for key, vote in self._seen.items()}
-        unfinished.write_text(json.dumps(kept), encoding="utf-8")
-        unfinished.replace(self.path)
+        write_json(self.path, {key: [None if np.isnan(v) else v for v in vote.tolist()] for key, vote in self._seen.items()})
 
     def recall(self, century: int) -> None:
         """Take a century's votes from the file.
@@ -88,7 +86,7 @@ class VoteMemory:
             ValueError: If they are not in there.
         """
         try:
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            kept = read_plain_json(self.path, ValueError, "it is damaged", Limits(max_bytes=64 << 20))
             self._seen[century] = np.array(kept[str(century)], np.float64)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(

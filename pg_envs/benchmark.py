@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
+from pg_envs.alone import alone_in
 from pg_envs.grid.cells import check_fit, check_folders, make_cells, parse_choice, parse_environment
 from pg_envs.grid.engine import Engine
 from pg_envs.grid.processes import processes
 from pg_envs.grid.ray_cluster import ray_cluster
-from pg_envs.grid.state import STATE_FILE, GridState
+from pg_envs.grid.state import GridState
 from pg_envs.grid.table import as_markdown, make_table
 from pg_envs.one_run import finished_result
-from pg_envs.results import write_json, write_text
+from pg_envs.results import write_json
 from pg_envs.settings import parse_settings
+from pg_envs.storage import write_text
 
 if TYPE_CHECKING:
     from pg_envs.commands import Benchmark
@@ -55,7 +55,7 @@ def run_grid(options: Benchmark) -> Outcome:
     check_folders(cells)
     check_fit(cell for cell in cells if finished_result(cell.folder) is None)
     command = canonical_command(options)
-    with _engine(options) as carry_out, _alone_in(out):
+    with _engine(options) as carry_out, alone_in(out):
         results = {cell.name: finished_result(cell.folder) for cell in cells}
         to_do = [cell for cell in cells if results[cell.name] is None]
         state = GridState(out, command, results, results.keys() - {cell.name for cell in to_do})
@@ -100,19 +100,6 @@ def _engine(options: Benchmark) -> Iterator[Engine]:
     threads = max(1, n_cores // max(1, workers)) if options.threads is None else options.threads
     with processes(workers, threads) as engine:
         yield engine
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Nobody else may run a grid in the same folder; the lock is the operating system's, which takes it back from who died."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise ValueError(
-            f"{out} is in use by another pg-envs benchmark ({out / STATE_FILE} names its process); wait for it, or choose another --out"
-        ) from error
 
 
 def _write_table(out: Path, table: dict[str, Any]) -> str:

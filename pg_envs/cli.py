@@ -15,6 +15,7 @@ from pg_envs.commands import COMMANDS, App, Benchmark, BuildHistory, Clean, Desc
 from pg_envs.ranks import n_ranks
 
 EXIT_AGENT_STOPPED = 1
+EXIT_BROKEN = 1
 EXIT_RUNS_FAILED = 1
 EXIT_UNFIT = 1
 EXIT_BAD_INPUT = 2
@@ -185,7 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     command: Any = tyro.cli(COMMANDS, prog="pg-envs", description=__doc__, args=arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    from pg_envs.models.memory import is_out_of_memory
     from pg_envs.runner import AgentStopped
+    from pg_envs.storage import CannotWrite
 
     if str(Path.cwd()) not in sys.path:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
@@ -206,6 +209,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"pg-envs: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except (CannotWrite, MemoryError, RuntimeError) as error:
+        if not isinstance(error, CannotWrite) and not is_out_of_memory(error):
+            raise
+        print(f"pg-envs: {type(error).__name__}: {error}", file=sys.stderr)
+        return EXIT_BROKEN
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
 from pg_envs.agent_view import AgentView
+from pg_envs.alone import alone_in
 from pg_envs.display import LiveDisplay, print_result, quieten_libraries
 from pg_envs.env import ProgressEnv
 from pg_envs.history.live import LiveHistory
@@ -22,7 +22,26 @@ from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, init_parameters, make_config
 from pg_envs.progress import reporting_to
 from pg_envs.ranks import by_first, is_first
-from pg_envs.results import BASELINES, make_result, plain, policy_from_record, policy_record, skill, upstream_export, write_json
+from pg_envs.result_files import read_result
+from pg_envs.results import BASELINES, make_result, plain, skill, upstream_export, write_json
+from pg_envs.run_folder import (
+    BEGIN_ANEW,
+    CONFIG,
+    PROGRESS,
+    Act,
+    Progress,
+    RunFolderError,
+    check_policy_files,
+    file_hashes,
+    forget_progress,
+    has_begun,
+    policy_from_record,
+    policy_record,
+    read_config,
+    read_progress,
+    remove_unfinished,
+    write_progress,
+)
 from pg_envs.runner import AgentStopped, run_episode
 from pg_envs.settings import parse_settings
 
@@ -33,7 +52,7 @@ if TYPE_CHECKING:
 def run_and_save(options: Run) -> bool:
     """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
     # The first process names the folder, for all.
-    folder, config = by_first(lambda: _new_run(options) if options.resume is None else (options.resume, _config_to_resume(options.resume)))
+    folder, config = by_first(lambda: _new_run(options) if options.resume is None else (options.resume, read_config(options.resume)))
     run = OneRun(folder, config)
     started = time.perf_counter()
     with LiveDisplay(f"{config['agent']} in {config['env']}") as display, reporting_to(display.report):
@@ -68,7 +87,7 @@ class OneRun:
             TypeError: If the agent cannot act in this environment.
         """
         self.folder, self.config = folder, config
-        self._done = _done_in(folder)
+        self._progress = Progress()
         self._agent_class = find_agent(config["agent"])
         agent_config = make_config(self._agent_class, {"seed": config["seed"], **config["agent_args"]})
         self._env = _make_env(config)
@@ -81,39 +100,67 @@ class OneRun:
         self._env.close()
 
     def carry_out(self) -> dict[str, Any]:
-        """Run the episode and its baselines, writing what is finished after every century, and close the environment.
+        """Run the episode and its baselines, noting what is finished as soon as it is, and close the environment.
 
         Returns:
-            What ``result.json`` holds. It is written last, so that where it is complete, all else is there.
+            What ``result.json`` holds. It is written last, so that where it is complete, all else is there; a run that is finished
+            is not run again.
 
         Raises:
             AgentStopped: If the agent was told to stop rather than go on after a failure; what was finished is kept.
+            InUse: If another process has this run in hand.
+            FileExistsError: If the folder holds another run.
+            RunFolderError: If what the folder holds of this run is damaged.
+            CannotWrite: If the disk does not take what is to be kept.
         """
-        with closing(self):
-            return self._carry_out()
+        with closing(self), ExitStack() as held:
+            # The first process holds the folder, looks into it and writes to it, for all.
+            by_first(lambda: held.enter_context(alone_in(self.folder)))
+            result = by_first(self._finished)
+            if result is None:
+                self._progress = by_first(self._take_up)
+                result = self._carry_out()
+            by_first(lambda: forget_progress(self.folder))
+            return result
 
-    def _begin(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "config.json", self.config)
+    def _finished(self) -> dict[str, Any] | None:
+        """The result, if the folder holds this run finished."""
+        if (self.folder / CONFIG).exists() and read_config(self.folder) != plain(self.config):
+            raise FileExistsError(f"{self.folder} holds another run, and is never overwritten; choose another name")
+        return finished_result(self.folder)
+
+    def _take_up(self) -> Progress:
+        """Make the folder this run's, or find what is done of it."""
+        if (self.folder / "result.json").exists() and not (self.folder / PROGRESS).exists():
+            raise RunFolderError(f"{self.folder / PROGRESS}: no such file, though result.json has some centuries; {BEGIN_ANEW}")
+        progress = read_progress(self.folder)
+        for act in progress.acts:
+            check_policy_files(act, self.folder)
+        remove_unfinished(self.folder, self._env.unwrapped.history.labels[len(progress.acts) + 1 :])
+        write_json(self.folder / CONFIG, self.config)
+        return progress
 
     def _carry_out(self) -> dict[str, Any]:
         folder, config, agent = self.folder, self.config, self._agent
-        by_first(self._begin)
         started = time.perf_counter()
+        done = self._progress.acts
         records: list[Any] = []
-        agent.events.extend(self._done.events)
+        agent.events.extend(self._progress.events)
         if isinstance(self._env.unwrapped.history, LiveHistory):
             # Only here, since it imports the libraries, which a simulated history does without.
             quieten_libraries()
 
-        def save(inner: ProgressEnv, policy: Any) -> None:
+        def judged(inner: ProgressEnv, policy: Any) -> None:
             records.append(policy_record(policy, folder))
-            # While finished centuries are replayed, the file has more of them than memory.
-            if len(records) > len(self._done.policies):
+            # While finished centuries are replayed, the file has as many of them as memory, or more.
+            if len(records) >= len(done):
                 self._write(make_result(inner, config, records, agent.events))
 
         try:
-            inner = run_episode(self._env, agent, config["seed"], self._done.policies, self._done.asked, save)
+            policies = tuple(policy_from_record(act.policy, folder) for act in done)
+            inner = run_episode(
+                self._env, agent, config["seed"], policies, tuple(act.n_queries for act in done), on_act=self._note_act, on_step=judged
+            )
         except AgentStopped:
             # Once more, since the events have one that came after the last century that was finished.
             if records:
@@ -138,46 +185,42 @@ class OneRun:
         plot_trajectory(result, self.folder / "trajectory.png")
         write_json(self.folder / "result.json", result)
 
+    def _note_act(self, inner: ProgressEnv, policy: Any) -> None:
+        """Keep what the agent has done, before it is judged."""
+
+        def note() -> Progress:
+            record = policy_record(policy, self.folder)
+            events = plain(self._agent.events[len(self._progress.events) :])
+            act = Act(record, inner.n_queries, events, file_hashes(record, self.folder))
+            progress = replace(self._progress, acts=(*self._progress.acts, act))
+            write_progress(self.folder, progress)
+            return progress
+
+        self._progress = by_first(note)
+
     def _baseline_score(self, name: str, score: float) -> float:
         """The score of a baseline in the same environment with the same seed; ``score`` if it is the agent itself."""
         baseline = find_agent(name)
         if baseline is self._agent_class:
             return score
-        return run_episode(self._env, baseline(self._env), self.config["seed"]).episode_score()
+        scores = self._progress.baselines
+        if name not in scores:
+            made = run_episode(self._env, baseline(self._env), self.config["seed"]).episode_score()
+            self._progress = replace(self._progress, baselines={**scores, name: made})
+            by_first(lambda: write_progress(self.folder, self._progress))
+        return self._progress.baselines[name]
 
 
 def finished_result(folder: Path) -> dict[str, Any] | None:
-    """What ``result.json`` holds where the run is finished, baselines included; else None."""
-    path = folder / "result.json"
-    if not path.exists():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return result if all(name in result["baselines"] for name in BASELINES) else None
+    """What ``result.json`` holds where the run is finished, baselines included; else None.
 
-
-@dataclass(frozen=True)
-class _Done:
-    """What an interrupted run has finished: policies, how many questions were asked for each, the agent's events."""
-
-    policies: tuple[Any, ...] = ()
-    asked: tuple[int, ...] = ()
-    events: tuple[dict[str, Any], ...] = ()
-
-
-def _done_in(folder: Path) -> _Done:
-    """What a run has finished in its folder; nothing where there is none."""
+    Raises:
+        ResultError: If it is damaged.
+    """
     if not (folder / "result.json").exists():
-        return _Done()
-    partial = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    policies = tuple(policy_from_record(step["policy"], folder) for step in partial["steps"])
-    return _Done(policies, tuple(step["n_queries"] for step in partial["steps"]), tuple(partial["events"]))
-
-
-def _config_to_resume(folder: Path) -> dict[str, Any]:
-    if not (folder / "config.json").exists():
-        raise FileNotFoundError(f"{folder} is not a run to resume: it has no config.json")
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config
+        return None
+    result = read_result(folder)
+    return result if all(name in result["baselines"] for name in BASELINES) else None
 
 
 def _new_run(options: Run) -> tuple[Path, dict[str, Any]]:
@@ -194,10 +237,10 @@ def _new_run(options: Run) -> tuple[Path, dict[str, Any]]:
     challenge = options.env.split("/")[-1].removesuffix("-v0")
     name = options.name or folder_name(challenge, options.agent, config["env_args"]["history"], options.seed)
     folder = options.out / name
-    if folder.exists() and options.name:
+    if has_begun(folder) and options.name:
         raise FileExistsError(f"{folder} exists and is never overwritten; choose another --name, or go on with --resume {folder}")
     number = 1
-    while folder.exists():
+    while has_begun(folder):
         number += 1
         folder = options.out / f"{name}-{number}"
     return folder, config
@@ -233,8 +276,8 @@ def _make_env(config: dict[str, Any]) -> Any:
 def _say_what_is_kept(folder: Path) -> None:
     from rich.console import Console
 
-    n_finished = len(_done_in(folder).policies)
-    kept = f"{n_finished} finished centuries are in {folder / 'result.json'}" if n_finished else "no century was finished"
+    n_finished = len(read_progress(folder).acts)
+    kept = f"{n_finished} finished centuries are in {folder}" if n_finished else "no century was finished"
     Console(stderr=True, quiet=not is_first()).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pg_envs.storage import replacing
 from pg_envs.values.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -61,9 +61,8 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG to a temporary name, then rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
 
 
 def headline(result: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pg_envs.alone import LOCK_FILE, alone_in
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.live import LiveHistory
 from pg_envs.history.recording import KINDS, MANIFEST, MAX_MANIFEST_BYTES, Manifest, RecordingError, data_file, read_limited
@@ -18,6 +19,8 @@ from pg_envs.history.recording_data import file_sha256, write_century
 from pg_envs.history.registry import make_history
 from pg_envs.progress import report
 from pg_envs.results import versions, write_json
+from pg_envs.run_folder import has_begun
+from pg_envs.storage import naming
 from pg_envs.values.measure import Mode
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.questionnaire import load_questionnaire
@@ -53,6 +56,8 @@ def record(
         FileExistsError: If ``out`` exists.
         HistoryError: If there is no such history, or its humans are no language models.
         RecordingError: If ``OUT.partial`` is the beginning of another recording.
+        InUse: If another process makes this recording.
+        CannotWrite: If the disk does not take what is to be kept; the finished centuries are kept.
     """
     if out.exists():
         raise FileExistsError(f"{out} exists and is never overwritten; choose another folder")
@@ -64,15 +69,20 @@ def record(
     live.recording = None
     manifest = _describe(live, questionnaire)
     partial = out.with_name(out.name + ".partial")
-    _begin(partial, manifest)
-    with closing(live):
+    # Before anything is put there, a lock included.
+    _check_beginning(partial, manifest)
+    with alone_in(partial), closing(live):
+        if out.exists():
+            raise FileExistsError(f"{out} was made by another process in the meantime")
+        _begin(partial, manifest)
         for century, label in enumerate(live.labels):
             report(f"{label}: the humans are asked", century, live.n_centuries)
             if not (partial / label).exists():
                 _record_century(live, century, partial / label)
-    names = [data_file(label, kind) for label in live.labels for kind in KINDS]
-    write_json(partial / MANIFEST, replace(manifest, files={name: file_sha256(partial / name) for name in names}).to_json())
-    os.rename(partial, out)
+        names = [data_file(label, kind) for label in live.labels for kind in KINDS]
+        write_json(partial / MANIFEST, replace(manifest, files={name: file_sha256(partial / name) for name in names}).to_json())
+        (partial / LOCK_FILE).unlink()
+        os.rename(partial, out)
     return out
 
 
@@ -98,11 +108,17 @@ def _describe(live: LiveHistory, questionnaire: str) -> Manifest:
 
 
 def _begin(partial: Path, manifest: Manifest) -> None:
-    """Make the folder of unfinished recordings, or make sure that what lies there is the beginning of this one."""
+    """Begin a recording in its folder, or make sure that what lies there is the beginning of this one."""
+    if not has_begun(partial):
+        write_json(partial / MANIFEST, manifest.to_json())
+    _check_beginning(partial, manifest)
+
+
+def _check_beginning(partial: Path, manifest: Manifest) -> None:
+    """Refuse a folder that holds anything but the beginning of this recording."""
+    if not has_begun(partial):
+        return
     path, ours = partial / MANIFEST, manifest.to_json()
-    partial.mkdir(parents=True, exist_ok=True)
-    if not any(partial.iterdir()):
-        write_json(path, ours)
     try:
         theirs = json.loads(read_limited(path, MAX_MANIFEST_BYTES))
     except (OSError, ValueError) as error:
@@ -124,6 +140,7 @@ def _record_century(live: LiveHistory, century: int, folder: Path) -> None:
     replies = live.respond(human, OPEN_QUESTIONS, np.random.default_rng(REPLY_SEED))
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    write_century(temporary, items, probabilities, values, dict(zip(OPEN_QUESTIONS, replies, strict=True)))
-    os.rename(temporary, folder)
+    with naming(folder):
+        temporary.mkdir()
+        write_century(temporary, items, probabilities, values, dict(zip(OPEN_QUESTIONS, replies, strict=True)))
+        os.rename(temporary, folder)

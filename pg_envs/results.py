@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pg_envs
 from pg_envs.env import ProgressEnv
 from pg_envs.models.ref import ModelRef
+from pg_envs.storage import write_text
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.scoring import cosine
 
@@ -22,15 +22,8 @@ PACKAGES = ("gymnasium", "numpy", "torch", "transformers", "trl", "peft", "datas
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON, as ``write_text`` does."""
+    """Write JSON, as ``pg_envs.storage.write_text`` does."""
     write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write to a temporary name, then rename: a reader never sees half a file."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def plain(data: Any) -> Any:
@@ -55,21 +48,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def policy_record(policy: Any, folder: Path) -> Any:
-    """A policy as JSON: a ModelRef with its adapter's path relative to the run's folder, or a vector."""
-    if isinstance(policy, ModelRef) and policy.adapter and Path(policy.adapter).is_relative_to(folder):
-        return policy.with_adapter(Path(policy.adapter).relative_to(folder)).to_json()
-    return plain(policy)
-
-
-def policy_from_record(record: Any, folder: Path) -> Any:
-    """The policy that ``policy_record`` wrote."""
-    if isinstance(record, list):
-        return np.array(record)
-    ref = ModelRef.from_json(record)
-    return ref.with_adapter(folder / ref.adapter) if ref.adapter and (folder / ref.adapter).is_dir() else ref
 
 
 def make_result(env: ProgressEnv, config: dict[str, Any], policies: list[Any], events: list[dict[str, Any]]) -> dict[str, Any]:

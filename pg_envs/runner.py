@@ -35,6 +35,7 @@ def run_episode(
     finished: tuple[Any, ...] = (),
     asked: tuple[int, ...] = (),
     on_step: Callable[[ProgressEnv, Any], None] | None = None,
+    on_act: Callable[[ProgressEnv, Any], None] | None = None,
 ) -> ProgressEnv:
     """One episode.
 
@@ -49,6 +50,7 @@ def run_episode(
             asking the agent, who then goes on from the last of them.
         asked: How many questions the agent asked for each of ``finished``; counted again, not asked again.
         on_step: Called after every century with the environment and the policy submitted.
+        on_act: Called with the environment and the agent's new policy, before it is judged; not for those of ``finished``.
 
     Returns:
         The unwrapped environment, whose ``trace`` holds the episode.
@@ -68,6 +70,8 @@ def run_episode(
         else:
             report(f"{label}: the agent acts", step, inner.n_steps)
             policy = agent.act(observation)
+            if on_act is not None:
+                on_act(inner, policy)
         report(f"{label}: the policy is judged", step, inner.n_steps)
         observation, _, terminated, truncated, _ = env.step(policy)
         ended = terminated or truncated

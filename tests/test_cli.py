@@ -103,7 +103,7 @@ def test_run_leaves_a_folder_and_says_so(workplace, capsys):
     assert "skill 0.00" in shown
     assert "follow-no-op-simulated-s3" in shown
     assert shown.count("C014") == 1
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "result.json", "trajectory.png", "upstream.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "config.json", "result.json", "trajectory.png", "upstream.json"]
 
 
 def test_run_on_a_simulated_history_imports_no_model_libraries(workplace):
@@ -210,7 +210,7 @@ def test_stopped_run_is_resumed_to_the_undisturbed_result(env, workplace, no_pic
     folder = workplace / "runs" / "parts"
     (workplace / "stop-in-3").touch()
     assert main([*command, "--name", "parts"]) == 130
-    assert "2 finished centuries" in squeezed(capsys.readouterr().err)
+    assert "2 finished centuries are in" in squeezed(capsys.readouterr().err)
     partial = result_of(folder)
     assert partial["complete"] is False
     assert partial["skill"] is None

@@ -7,7 +7,8 @@ import pytest
 from results_support import SHORT, run_result
 
 from pg_envs import result_files
-from pg_envs.result_files import MAX_DEPTH, read_result
+from pg_envs.plain_json import Limits
+from pg_envs.result_files import LIMITS, read_result
 from pg_envs.result_schema import ResultError
 
 
@@ -84,7 +85,7 @@ def test_field_that_is_wrong_is_named(keys, value, words, good, tmp_path):
         ('{"a": 1, "a": 2}', "same key twice"),
         ('{"a": "\\ud800"}', "half a character"),
         ("[" * 100_000, "JSON"),
-        ("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "within each other"),
+        ("[" * (LIMITS.max_depth + 2) + "]" * (LIMITS.max_depth + 2), "within each other"),
         ('"' + "x" * 20_000 + '"', "longer than"),
         ("[]", "expected an object"),
     ],
@@ -102,8 +103,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 
 def test_large_file_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr(result_files, "MAX_BYTES", 100)
-    monkeypatch.setattr(result_files.json, "loads", None)
+    monkeypatch.setattr(result_files, "LIMITS", Limits(max_bytes=100))
+    monkeypatch.setattr("pg_envs.plain_json.json.loads", None)
     with pytest.raises(ResultError, match="at most 100 bytes"):
         read_result(written(tmp_path, "x" * 101))
 

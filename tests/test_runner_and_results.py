@@ -288,7 +288,7 @@ def test_trajectory_is_a_picture(env_id, tmp_path, pictures):
     assert 800 <= width <= 3000
     assert 600 <= height <= 3000
     assert 20_000 < len(data) < 2_000_000
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "result.json", "trajectory.png", "upstream.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "config.json", "result.json", "trajectory.png", "upstream.json"]
 
 
 def test_folders_are_numbered_when_the_name_is_taken(tmp_path):

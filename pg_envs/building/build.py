@@ -8,9 +8,11 @@ import multiprocessing
 import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import write_base_card
 from pg_envs.building.period import PeriodBuild, build_period
@@ -61,6 +63,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
 
     Raises:
         FileExistsError: If ``out`` has a finished family.
+        InUse: If another process builds there.
         PlanError: If the plan cannot be carried out, or the unfinished build in ``OUT.work`` was of another one.
         HistTextError: If there is no such text, or it does not fit.
         ModelRefError: If the base does not load.
@@ -79,13 +82,16 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         check_files(ModelRef.parse(plan.base))
     report("reading the texts", 0, 1)
     texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
-    by_first(lambda: _begin(places, plan, texts))
-    if plan.scratch is not None:
-        make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
-        write_base_card(out / BASE, plan, texts)
-    _build_periods(plan, places, texts)
-    family = Family(plan.name, plan.periods, plan.weights, plan.base)
-    by_first(lambda: write_json(out / FAMILY, family.to_json()))
+    with ExitStack() as held:
+        # The first process holds the folder, for all.
+        by_first(lambda: held.enter_context(alone_in(places.work)))
+        by_first(lambda: _begin(places, plan, texts))
+        if plan.scratch is not None:
+            make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
+            write_base_card(out / BASE, plan, texts)
+        _build_periods(plan, places, texts)
+        family = Family(plan.name, plan.periods, plan.weights, plan.base)
+        by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
 
 
@@ -95,7 +101,6 @@ def _begin(places: Places, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> 
     places.out.mkdir(parents=True, exist_ok=True)
     path = places.work / "begun.json"
     if not path.exists():
-        places.work.mkdir(parents=True, exist_ok=True)
         write_json(path, ours)
         return
     if json.loads(path.read_text(encoding="utf-8")) != ours:

@@ -120,6 +120,8 @@ def _zip_members(packed: BinaryIO) -> Iterator[tuple[_Member, BinaryIO | None]]:
             fault = "encrypted" if info.flag_bits & 1 else "a link" if kind == stat.S_IFLNK else None
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
                 fault = "no regular file"
+            if not info.filename:
+                fault = "without a name"
             if fault or info.is_dir():
                 yield _Member(info.filename, info.file_size, fault), None
                 continue

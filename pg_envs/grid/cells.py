@@ -13,6 +13,7 @@ from typing import Any
 
 import pg_envs
 from pg_envs.one_run import OneRun, folder_name
+from pg_envs.run_folder import CONFIG, has_begun, read_config
 from pg_envs.settings import parse_settings
 
 SHORT_NAMES = {name.split("/")[-1].removesuffix("-v0"): name for name in pg_envs.ENV_IDS}
@@ -113,16 +114,15 @@ def check_folders(cells: Iterable[Cell]) -> None:
         FileExistsError: If there is one.
     """
     for cell in cells:
-        path = cell.folder / "config.json"
-        if path.exists():
-            config = json.loads(path.read_text(encoding="utf-8"))
+        if (cell.folder / CONFIG).exists():
+            config = read_config(cell.folder)
             if config != cell.config:
                 raise FileExistsError(
                     f"{cell.folder} holds a run of {json.dumps(config)}, and is never overwritten; "
                     f"expected {json.dumps(cell.config)}: choose another --out"
                 )
-        elif cell.folder.is_dir() and any(path.suffix != ".tmp" for path in cell.folder.iterdir()):
-            raise FileExistsError(f"{cell.folder} has no config.json, so is no run, and is never overwritten; choose another --out")
+        elif has_begun(cell.folder):
+            raise FileExistsError(f"{cell.folder} has no {CONFIG}, so is no run, and is never overwritten; choose another --out")
 
 
 def check_fit(cells: Iterable[Cell]) -> None:

@@ -101,8 +101,8 @@ def first_lack(folder: Path) -> str | None:
 
 def _first_lacking_shard(folder: Path, weights: set[str]) -> str | None:
     try:
-        listed = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        listed = {str(name) for name in json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return f"no readable {INDEX}"
     missing = sorted(listed - weights)
     return f"no {missing[0]}, which {INDEX} lists ({len(missing)} of {len(listed)} files are missing)" if missing else None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from pg_envs.models.adapter_config import check_adapter_config
 from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 
@@ -51,7 +53,7 @@ def fingerprint(ref: ModelRef) -> str:
     return digest.hexdigest()[:16]
 
 
-def read_json(ref: ModelRef, path: Path) -> dict[str, object]:
+def read_json(ref: ModelRef, path: Path) -> dict[str, Any]:
     """The JSON object in a file behind ``ref``.
 
     Raises:
@@ -61,7 +63,7 @@ def read_json(ref: ModelRef, path: Path) -> dict[str, object]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelRefError(f"{ref}: no file {path}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelRefError(f"{ref}: {path} is damaged: {error}") from error
     if not isinstance(data, dict):
         raise ModelRefError(f"{ref}: {path} is damaged: expected a JSON object, found {type(data).__name__}")
@@ -88,6 +90,7 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     if adapter is None or not adapter.is_dir():
         raise ModelRefError(f"{ref}: no adapter folder at {name!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
     config = read_json(ref, adapter / ADAPTER_CONFIG)
+    check_adapter_config(ref, adapter / ADAPTER_CONFIG, config)
     _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
     return _shapes(ref, adapter / ADAPTER_WEIGHTS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -73,7 +74,8 @@ def local_path(name: str) -> Path | None:
         return Path(str(resources.files("pg_envs") / "assets")) / name.removeprefix(ASSET_PREFIX)
     path = Path(name).expanduser()
     # A hub id is "name" or "owner/name"; anything that looks like a path must be one.
-    if path.is_dir() or path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+    # Not the method, which raises at names that are too long for a file system.
+    if os.path.isdir(path) or path.is_absolute() or name.startswith(".") or name.count("/") > 1:
         return path
     return None
 

@@ -16,6 +16,7 @@ from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype
+from pg_envs.models.memory import halving_batch_once
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.resident import MERGED_UP_TO_BYTES, Resident
 from pg_envs.models.reuse import going_on, inside, last_feed_forward_at
@@ -31,7 +32,8 @@ class TransformersEngine:
     """Scores answers and generates text with Hugging Face transformers, in this process.
 
     The prompts of a batch have one length up to a few tokens of padding on the right, which nothing looks at; a
-    prompt is read once for all its answers; logits are computed for the last prompt token and the answers'.
+    prompt is read once for all its answers; logits are computed for the last prompt token and the answers'. Where memory
+    does not do, ``batch_tokens`` is halved, once (``pg_envs.models.memory``).
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class TransformersEngine:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
         check_files(model)
 
+    @halving_batch_once
     def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``."""
         results: dict[int, AnswerLogprobs] = {}
@@ -75,6 +78,7 @@ class TransformersEngine:
                 report("asking", len(results), len(prompts))
         return [results[index] for index in range(len(prompts))]
 
+    @halving_batch_once
     def generate(
         self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
@@ -99,6 +103,7 @@ class TransformersEngine:
                 report("writing", len(replies), len(prompts))
         return [replies[index] for index in range(len(prompts))]
 
+    @halving_batch_once
     def greedy_tokens(self, model: ModelRef, prompts: Sequence[str], replies: Sequence[Sequence[int]]) -> list[list[int]]:
         """The likeliest token at every place of given replies, after the prompt and the reply so far: one teacher-forced pass.
 

@@ -23,6 +23,7 @@ from pg_envs.models.repeated_prompts import read_repeated_prompts_once
 from pg_envs.models.trained import WEIGHTS, Trained
 from pg_envs.progress import report
 from pg_envs.ranks import by_all, by_first, in_any, is_first, rank, share_of
+from pg_envs.storage import naming
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -157,8 +158,9 @@ def finetune(
 
         def save() -> None:
             shutil.rmtree(scratch / "made", ignore_errors=True)
-            trained.save(trainer.accelerator.unwrap_model(trainer.model), weights, tokenizer, ref, scratch / "made")
-            (scratch / "made").rename(out)
+            with naming(out):
+                trained.save(trainer.accelerator.unwrap_model(trainer.model), weights, tokenizer, ref, scratch / "made")
+                (scratch / "made").rename(out)
             shutil.rmtree(scratch, ignore_errors=True)
 
         by_first(save)

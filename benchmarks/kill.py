@@ -1,0 +1,307 @@
+"""Runs killed at random moments and taken up again: ``python benchmarks/kill.py`` writes ``docs/kill.json``.
+
+Each task (an agent's run, a grid, a recording) is done once undisturbed, then again and again with SIGKILL in between: at a random
+time, or right after a random one of its dealings with files (an open for writing, a rename, a removal), which is where files are half
+written. After some kills a task is let finish. What must hold: it finishes; its results are the undisturbed ones, byte for byte; and
+no policy that was noted before a kill is missing or changed after it. The exit code is 1 if anything else happened.
+
+Language models are random ones of a few thousand parameters, so that hundreds of kills take minutes. Tasks are forked off a process
+that has imported everything but computed nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import mmap
+import os
+import random
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for variable, value in {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}.items():
+    os.environ.setdefault(variable, value)
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+CENTURIES = ("C019", "C021")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+MAX_PHASE_BYTES = 200
+SUMMED = ("kills", "finished", "not_finished", "different", "lost")
+IMPORTED_ONCE = (
+    *("matplotlib.figure", "pyarrow.parquet", "trl.trainer.dpo_trainer", "agents.extrapolative_dpo"),
+    *("agents.simulated", "pg_envs.benchmark", "pg_envs.models.transformers_engine", "pg_envs.models.tuning", "pg_envs.record"),
+)
+"""Imports are most of a short run."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that can be killed.
+
+    Attributes:
+        command: For ``pg-envs``, given the folder; the same one takes it up again.
+        again: The command that takes it up again where that is another.
+        results: Given the folder, the files that must be the undisturbed ones.
+    """
+
+    command: Callable[[Path], list[str]]
+    again: Callable[[Path], list[str]]
+    results: Callable[[Path], list[Path]]
+
+
+def run_task(settings: list[str], items: Path | None) -> Task:
+    """A run of an agent; humans and policies are language models where there are ``items``."""
+    centuries = f"centuries={json.dumps(CENTURIES)}"
+    models = ["--history", "live:histtiny", "--env-args", f"questionnaire={items}", centuries] if items else []
+    return Task(
+        lambda folder: ["run", *settings, *models, "--out", str(folder), "--name", "it"],
+        lambda folder: ["run", "--resume", str(folder / "it")],
+        lambda folder: [folder / "it" / "result.json"],
+    )
+
+
+def tasks(items: Path) -> dict[str, Task]:
+    """All tasks by their names."""
+    simulated = ["--history", "simulated-random", "--agent", "simulated-extrapolative"]
+
+    def grid(folder: Path) -> list[str]:
+        return ["benchmark", "--agents", "random", "no-op", "--seeds", "0", "--history", "simulated", "--out", str(folder / "grid")]
+
+    def record(folder: Path) -> list[str]:
+        asked = ["--history", "live:histtiny", "--questionnaire", str(items), "--centuries", *CENTURIES]
+        return ["record", *asked, "--out", str(folder / "it")]
+
+    return {
+        "simulated-extrapolative in Follow": run_task(simulated, None),
+        "simulated-extrapolative in Coevolve": run_task([*simulated, "--env", "ProgressGym/Coevolve-v0"], None),
+        "lifelong-dpo in Follow": run_task(["--agent", "lifelong-dpo"], items),
+        "extrapolative-dpo in Coevolve": run_task(["--agent", "extrapolative-dpo", "--env", "ProgressGym/Coevolve-v0"], items),
+        "grid of random and no-op": Task(
+            grid, grid, lambda folder: [*sorted(folder.glob("grid/*/result.json")), folder / "grid/table.json"]
+        ),
+        "recording": Task(record, record, lambda folder: [p for p in sorted((folder / "it").rglob("*")) if p.is_file()]),
+    }
+
+
+class Attempt:
+    """A task in a process of its own, which says what it is doing and how often it has dealt with files."""
+
+    def __init__(self, command: list[str], log: Path, tell_at_event: int | None) -> None:
+        self._shared = mmap.mmap(-1, 8 + MAX_PHASE_BYTES)
+        self._told, telling = os.pipe()
+        self.process = os.fork()
+        if self.process == 0:
+            self._be_the_task(command, log, telling, tell_at_event)
+        os.close(telling)
+
+    @property
+    def n_events(self) -> int:
+        """How often it has dealt with files."""
+        return int.from_bytes(self._shared[:8], "little")
+
+    @property
+    def phase(self) -> str:
+        """What it said last that it is doing."""
+        return self._shared[8:].rstrip(b"\0").decode(errors="replace") or "starting"
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has dealt with files as often as it was to tell of, it has ended, or the time is over; whether it ended."""
+        ready, _, _ = select.select([self._told], [], [], seconds)
+        return bool(ready) and not os.read(self._told, 1)
+
+    def end(self, kill: bool) -> int:
+        """Kill it or let it end; gives its exit status as ``os.waitpid`` has it."""
+        if kill:
+            os.kill(self.process, signal.SIGKILL)
+        status = os.waitpid(self.process, 0)[1]
+        os.close(self._told)
+        return status
+
+    def _be_the_task(self, command: list[str], log: Path, telling: int, tell_at_event: int | None) -> None:
+        from pg_envs import display, one_run
+        from pg_envs.cli import main
+
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+
+        def note(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in FILE_EVENTS or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
+                n = self.n_events + 1
+                self._shared[:8] = n.to_bytes(8, "little")
+                if n == tell_at_event:
+                    os.write(telling, b"!")
+
+        def say(display: Any, what: str, done: int, total: int) -> None:
+            self._shared[8:] = what.encode()[:MAX_PHASE_BYTES].ljust(MAX_PHASE_BYTES, b"\0")
+
+        # Drawing is most of a short run, and what it does to files others do too.
+        one_run.plot_trajectory = lambda result, path: None
+        for shown in (display.LiveDisplay, display.GridDisplay):
+            shown.report = say
+        sys.addaudithook(note)
+        code = 1
+        try:
+            code = main(command)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+
+def phase_kind(phase: str) -> str:
+    """One of a few words for what a task was doing."""
+    kinds = {"training": ("optimisation", "tuning"), "measuring": ("asking", "measuring", "judged", "writing", "humans are asked")}
+    return next((kind for kind, words in kinds.items() if any(word in phase for word in words)), "else")
+
+
+def contents(files: list[Path], folder: Path) -> dict[str, bytes]:
+    """Files by their place."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def acts_in(folder: Path) -> list[Any]:
+    """What a run has noted as done."""
+    noted = folder / "it" / "progress.json"
+    return json.loads(noted.read_text(encoding="utf-8"))["acts"] if noted.exists() else []
+
+
+class Trials:
+    """All kills of one task."""
+
+    def __init__(self, task: Task, scratch: Path, rng: random.Random) -> None:
+        self.task, self.scratch, self.rng = task, scratch, rng
+        self.log = scratch / "log"
+        began = time.monotonic()
+        whole = scratch / "whole"
+        attempt = Attempt(task.command(whole), self.log, None)
+        attempt.wait(3600)
+        if attempt.end(kill=False):
+            raise RuntimeError(f"the undisturbed task failed: {self.log.read_text(errors='replace')[-2000:]}")
+        self.seconds, self.n_events = time.monotonic() - began, attempt.n_events
+        self.expected = contents(task.results(whole), whole)
+        self.kills: Counter[str] = Counter()
+        self.n_finished = self.n_failed = self.n_different = self.n_lost = 0
+
+    def trial(self, n_kills: int) -> None:
+        """Kill the task so many times, then let it finish, and compare."""
+        folder = self.scratch / "it"
+        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(n_kills):
+            before = acts_in(folder)
+            if self._attempt(folder, kill=True):
+                break
+            self._count_lost(before, acts_in(folder))
+        if not self._attempt(folder, kill=False):
+            self.n_failed += 1
+            return
+        self.n_finished += 1
+        self.n_different += contents(self.task.results(folder), folder) != self.expected
+
+    def _attempt(self, folder: Path, kill: bool) -> bool:
+        """Begin or take up the task; whether it has finished."""
+        begun = (folder / "it" / "config.json").exists()
+        command = (self.task.again if begun else self.task.command)(folder)
+        by_event = self.rng.random() < 0.5
+        at_event = self.rng.randint(1, self.n_events) if kill and by_event else None
+        attempt = Attempt(command, self.log, at_event)
+        ended = attempt.wait(self.rng.uniform(0, self.seconds) if kill and not by_event else 3600)
+        if ended or not kill:
+            return attempt.end(kill=False) == 0
+        phase = attempt.phase
+        if attempt.end(kill=True) == signal.SIGKILL:
+            self.kills["at a file" if by_event else phase_kind(phase)] += 1
+        return False
+
+    def _count_lost(self, before: list[Any], after: list[Any]) -> None:
+        self.n_lost += after[: len(before)] != before
+
+    def report(self) -> dict[str, Any]:
+        """Figures."""
+        counts = {"finished": self.n_finished, "not_finished": self.n_failed, "different": self.n_different, "lost": self.n_lost}
+        return {"kills": self.kills.total(), "killed_while": dict(sorted(self.kills.items())), **counts}
+
+
+def make_items(folder: Path) -> Path:
+    """The first two bundled items of every theme."""
+    from pg_envs.models.ref import local_path
+
+    folder.mkdir()
+    for path in sorted((local_path("pg_envs:questionnaire") or Path()).glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        theme = header.index("generation_rule" if "generation_rule" in header else "generation_theme")
+        kept = [row for i, row in enumerate(rows) if sum(other[theme] == row[theme] for other in rows[:i]) < 2]
+        with (folder / path.name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *kept])
+    return folder
+
+
+def make_family(folder: Path) -> None:
+    """Have ``histtiny`` be random models; made in a process of its own, since nothing may be computed here."""
+    process = os.fork()
+    if process == 0:
+        from tests_support import save_adapter_at_random, save_llama
+
+        from pg_envs.building.tokenizer import train_tokenizer
+        from pg_envs.models.ref import ModelRef
+        from pg_envs.values.questionnaire import load_questionnaire
+
+        tokenizer = train_tokenizer(" ".join((item.context, *item.options)) for item in load_questionnaire().items)
+        base = ModelRef(str(save_llama(folder / "base", tokenizer)))
+        for number in range(13, 22):
+            save_adapter_at_random(base, folder / f"C{number:03d}", number, lora_alpha=16)
+        os._exit(0)
+    if os.waitpid(process, 0)[1]:
+        raise RuntimeError("the random models could not be made")
+    from pg_envs.history.registry import LIVE
+    from pg_envs.models.ref import ModelRef
+
+    refs = tuple(ModelRef(str(folder / "base"), adapter=str(folder / f"C{number:03d}")) for number in range(13, 22))
+    LIVE["histtiny"] = lambda: refs
+
+
+def main() -> int:
+    """Kill everything and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=60, help="at least so many in all, shared by the tasks")
+    parser.add_argument("--kills-a-trial", type=int, default=5, help="before a task is let finish")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tasks", nargs="+", help="parts of the tasks' names; all by default")
+    parser.add_argument("--out", type=Path, default=Path("docs/kill.json"))
+    arguments = parser.parse_args()
+    for module in IMPORTED_ONCE:
+        importlib.import_module(module)
+    rows: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="pg-envs-kill-") as name:
+        scratch = Path(name)
+        make_family(scratch / "family")
+        chosen = {n: t for n, t in tasks(make_items(scratch / "items")).items() if any(part in n for part in arguments.tasks or [""])}
+        for number, (task_name, task) in enumerate(chosen.items()):
+            (scratch / str(number)).mkdir()
+            trials = Trials(task, scratch / str(number), random.Random(f"{arguments.seed} {task_name}"))
+            while trials.kills.total() < arguments.kills / len(chosen) and not trials.n_failed:
+                trials.trial(arguments.kills_a_trial)
+            rows[task_name] = trials.report()
+            print(f"{task_name} ({trials.seconds:.0f} s, {trials.n_events} dealings with files): {rows[task_name]}", flush=True)
+            told = {"seed": arguments.seed, "all": {key: sum(row[key] for row in rows.values()) for key in SUMMED}, "tasks": rows}
+            arguments.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            if trials.n_failed:
+                print(trials.log.read_text(encoding="utf-8", errors="replace")[-3000:], file=sys.stderr)
+    return int(any(told["all"][key] for key in ("not_finished", "different", "lost")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

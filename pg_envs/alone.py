@@ -1,0 +1,60 @@
+"""One process at a time in a folder: runs, grids and recordings go on from what is in theirs, which two at once would spoil."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pg_envs.storage import naming
+
+LOCK_FILE = ".lock"
+PATIENCE_S = 2.0
+"""How long to wait for another to leave: the runs of a grid that was killed end a moment after it."""
+
+
+class InUse(ValueError):
+    """A folder that another process works in; the message says which, and for how long."""
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make ``folder`` if need be, and keep other processes from entering it in this way as long as the block lasts.
+
+    The lock is the operating system's, which takes it back from a process that died: what such a one left is taken over. Who holds it
+    stands in the file ``.lock``, which stays.
+
+    Raises:
+        InUse: If another process is in there.
+        CannotWrite: If the folder cannot be made or written to.
+    """
+    path = folder / LOCK_FILE
+    lock = FileLock(path)
+    try:
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=PATIENCE_S)
+    except Timeout as error:
+        raise InUse(f"{folder} is in use by {_holder(path)}; wait for it to end, or stop it, or choose another folder") from error
+    try:
+        with naming(path):
+            path.write_text(f"{os.getpid()} {platform.node()} {time.time():.0f}\n", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    """Who wrote the lock file, in words."""
+    try:
+        process, host, since = path.read_text(encoding="utf-8").split()
+        age = timedelta(seconds=max(0, round(time.time()) - int(since)))
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {process} on {host}, since {age} (hours:minutes:seconds)"

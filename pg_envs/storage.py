@@ -1,0 +1,92 @@
+"""Writing files so that whatever happens, full disk and kill included, a reader finds the old file or the new one, whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+HOW_TO_GO_ON = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of your quota there",
+    errno.EFBIG: "raise the limit on file sizes",
+    errno.EROFS: "mount it for writing",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+}
+
+
+class CannotWrite(OSError):
+    """A file or folder that could not be written; the message names it, says what to do, and what was there before is untouched."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8, as ``replacing`` does.
+
+    Raises:
+        CannotWrite: If the disk is full, read-only or broken.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        # Renamed before its content is on the disk, a file may be empty after a power cut.
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, which what was written there takes when the block ends; if it fails, it goes.
+
+    Raises:
+        CannotWrite: If the disk is full, read-only or broken.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with naming(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            # Its space may be what the next attempt needs.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what a disk refuses in this block into an error that names ``path``: libraries, and Python's own ``write``, do not.
+
+    Raises:
+        CannotWrite: Instead of an ``OSError`` of the disk's, or of safetensors' word for one; other errors are left alone.
+    """
+    try:
+        yield
+    except CannotWrite:
+        raise
+    except OSError as error:
+        if error.errno not in (*HOW_TO_GO_ON, errno.EIO):
+            raise
+        raise _cannot_write(path, error, error.errno) from error
+    except Exception as error:
+        # safetensors writes by itself, and says what the disk said in a text only.
+        number = _number_in(error)
+        if number is None:
+            raise
+        raise _cannot_write(path, error, number) from error
+
+
+def _number_in(error: Exception) -> int | None:
+    if type(error).__name__ != "SafetensorError":
+        return None
+    return next((number for number in HOW_TO_GO_ON if f"os error {number}" in str(error) or os.strerror(number) in str(error)), None)
+
+
+def _cannot_write(path: Path, error: Exception, number: int) -> CannotWrite:
+    remedy = HOW_TO_GO_ON.get(number, "check the disk")
+    told = CannotWrite(
+        f"{path} cannot be written: {os.strerror(number)}; {remedy}, then go on as after a Ctrl-C; what was there before is as it was"
+    )
+    told.errno = number
+    return told
