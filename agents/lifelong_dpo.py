@@ -44,7 +44,8 @@ def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPO
     """One DPO training with LoRA, from ``start`` to a new adapter in ``out``."""
     from trl import DPOConfig, DPOTrainer
 
-    from pg_envs.models.tuning import batches_of_similar_length, finetune, trl_arguments
+    from pg_envs.models.tuning import batches_of_similar_length, finetune
+    from pg_envs.models.tuning_config import trl_arguments
 
     tuning = config.tuning()
     rows = batches_of_similar_length(dataset, config.batch_size, seed)

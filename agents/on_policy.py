@@ -55,7 +55,7 @@ def on_policy_arguments(config: OnPolicyConfig, scratch: Path, seed: int) -> dic
     Raises:
         ValueError: If the settings cannot be had here.
     """
-    from pg_envs.models.tuning import trainer_arguments
+    from pg_envs.models.tuning_config import trainer_arguments
 
     # A base that was saved without its cache would read the prompt again for every token.
     sampling = vllm_arguments(config) if config.use_vllm else {"generation_kwargs": {"use_cache": True}}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from pg_envs.models.engine import Engine
-    from pg_envs.models.tuning import TuningConfig
+    from pg_envs.models.tuning_config import TuningConfig
 
 RewardKind = Literal["implicit", "score"]
 
@@ -55,7 +55,7 @@ class RewardTrainingConfig(OnPolicyConfig):
 
     def reward_tuning(self) -> TuningConfig:
         """What ``pg_envs.models.tuning`` needs to know of the reward model."""
-        from pg_envs.models.tuning import TuningConfig
+        from pg_envs.models.tuning_config import TuningConfig
 
         return TuningConfig(
             self.reward_learning_rate, self.reward_epochs, self.reward_batch_size, gradient_checkpointing=self.gradient_checkpointing

@@ -20,7 +20,7 @@ from pg_envs.values.survey import to_preference_dataset
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from pg_envs.models.tuning import TuningConfig
+    from pg_envs.models.tuning_config import TuningConfig
 
 
 OnFailure = Literal["keep", "stop"]
@@ -70,7 +70,7 @@ class TrainingConfig(AgentConfig):
 
     def tuning(self) -> TuningConfig:
         """What ``pg_envs.models.tuning`` needs to know of it."""
-        from pg_envs.models.tuning import TuningConfig
+        from pg_envs.models.tuning_config import TuningConfig
 
         return TuningConfig(
             self.learning_rate, self.n_epochs, self.batch_size, weights=self.weights, gradient_checkpointing=self.gradient_checkpointing

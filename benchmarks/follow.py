@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pg_envs.cli import main as pg_envs
-from pg_envs.one_run import folder_name
+from pg_envs.run_setup import folder_name
 
 
 def main() -> int:

@@ -10,7 +10,8 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 import pg_envs  # noqa: F401  (registers the environments)
-from pg_envs.models.tuning import TuningConfig, finetune, trainer_arguments
+from pg_envs.models.tuning import finetune
+from pg_envs.models.tuning_config import TuningConfig, trainer_arguments
 
 WEIGHTS = {"agreement": 1.0, "validity": 0.5, "brevity": 0.1}
 N_PROMPTS, N_SAMPLES = 8, 4  # a training step has 8 prompts, each answered 4 times

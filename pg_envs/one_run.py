@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
-
-import pg_envs
 from pg_envs.agent_view import AgentView
 from pg_envs.alone import alone_in
 from pg_envs.display import LiveDisplay, print_result, quieten_libraries
 from pg_envs.env import ProgressEnv
 from pg_envs.history.live import LiveHistory
 from pg_envs.plots import plot_trajectory
-from pg_envs.plugins import find_agent, init_parameters, make_config
+from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
 from pg_envs.ranks import by_first, is_first
 from pg_envs.result_files import read_result
@@ -34,7 +29,6 @@ from pg_envs.run_folder import (
     check_policy_files,
     file_hashes,
     forget_progress,
-    has_begun,
     policy_from_record,
     policy_record,
     read_config,
@@ -42,8 +36,8 @@ from pg_envs.run_folder import (
     remove_unfinished,
     write_progress,
 )
+from pg_envs.run_setup import make_env, new_run
 from pg_envs.runner import AgentStopped, run_episode
-from pg_envs.settings import parse_settings
 
 if TYPE_CHECKING:
     from pg_envs.commands import Run
@@ -52,7 +46,7 @@ if TYPE_CHECKING:
 def run_and_save(options: Run) -> bool:
     """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
     # The first process names the folder, for all.
-    folder, config = by_first(lambda: _new_run(options) if options.resume is None else (options.resume, read_config(options.resume)))
+    folder, config = by_first(lambda: new_run(options) if options.resume is None else (options.resume, read_config(options.resume)))
     run = OneRun(folder, config)
     started = time.perf_counter()
     with LiveDisplay(f"{config['agent']} in {config['env']}") as display, reporting_to(display.report):
@@ -90,7 +84,7 @@ class OneRun:
         self._progress = Progress()
         self._agent_class = find_agent(config["agent"])
         agent_config = make_config(self._agent_class, {"seed": config["seed"], **config["agent_args"]})
-        self._env = _make_env(config)
+        self._env = make_env(config)
         # Agents that do not say that they cheat never get hold of the evaluation.
         seen = self._env if getattr(self._agent_class, "cheats", False) else AgentView(self._env)
         self._agent = self._agent_class(seen, agent_config, folder / "policies")
@@ -221,56 +215,6 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
         return None
     result = read_result(folder)
     return result if all(name in result["baselines"] for name in BASELINES) else None
-
-
-def _new_run(options: Run) -> tuple[Path, dict[str, Any]]:
-    """A new run's folder, which does not exist yet, and its configuration."""
-    if options.seed < 0:
-        raise ValueError(f"--seed {options.seed}: expected a whole number, 0 or more")
-    config: dict[str, Any] = {
-        "env": options.env,
-        "env_args": {"history": options.history, **parse_settings(options.env_args)},
-        "agent": options.agent,
-        "agent_args": parse_settings(options.agent_args),
-        "seed": options.seed,
-    }
-    challenge = options.env.split("/")[-1].removesuffix("-v0")
-    name = options.name or folder_name(challenge, options.agent, config["env_args"]["history"], options.seed)
-    folder = options.out / name
-    if has_begun(folder) and options.name:
-        raise FileExistsError(f"{folder} exists and is never overwritten; choose another --name, or go on with --resume {folder}")
-    number = 1
-    while has_begun(folder):
-        number += 1
-        folder = options.out / f"{name}-{number}"
-    return folder, config
-
-
-def folder_name(environment: str, agent: str, history: Any, seed: int) -> str:
-    """The name of a run's folder, e.g. ``follow-no-op-simulated-s0``."""
-    # An agent's name may hold a colon, a recorded history's a path.
-    parts = (environment.lower(), agent.replace(":", "."), str(history), f"s{seed}")
-    return "-".join(re.sub(r"[^\w.-]+", "-", part) for part in parts)
-
-
-def _make_env(config: dict[str, Any]) -> Any:
-    name, arguments = config["env"], config["env_args"]
-    try:
-        return gym.make(name, disable_env_checker=True, **arguments)
-    except gym.error.UnregisteredEnv as error:
-        raise ValueError(f"unknown environment {name!r}; choose from {', '.join(pg_envs.ENV_IDS)}") from error
-    except ModuleNotFoundError as error:
-        raise ValueError(f"environment {name!r}: {error}; the part before the colon is imported first") from error
-    except TypeError as error:
-        entry_point: Any = gym.spec(name.split(":")[-1]).entry_point
-        env_class: Any = load_env_creator(entry_point)
-        if not issubclass(env_class, ProgressEnv):
-            raise ValueError(f"{name!r} is no ProgressGym environment; choose from {', '.join(pg_envs.ENV_IDS)}") from error
-        known = list(init_parameters(env_class))
-        unknown = [argument for argument in arguments if argument not in known]
-        if not unknown:
-            raise
-        raise ValueError(f"{name} has no argument {unknown[0]!r}; it has {', '.join(known)}") from error
 
 
 def _say_what_is_kept(folder: Path) -> None:

@@ -18,7 +18,8 @@ from pg_envs.history.registry import LIVE
 from pg_envs.models import tuning
 from pg_envs.models.engine import EngineError, make_engine
 from pg_envs.models.ref import ModelRef
-from pg_envs.models.tuning import TuningConfig, sft
+from pg_envs.models.tuning import sft
+from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.ranks import by_all, by_first, in_any, n_ranks, rank
 
 PAIRS = Dataset.from_list(

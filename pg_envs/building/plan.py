@@ -10,7 +10,7 @@ from typing import Any
 
 from pg_envs.history.base import are_labels
 from pg_envs.models.ref import Weights
-from pg_envs.models.tuning import TuningConfig
+from pg_envs.models.tuning_config import TuningConfig
 
 NOTHING_ELSE: Any = {"extra": "forbid"}
 """For pydantic: a key that no field has is an error."""

@@ -16,7 +16,8 @@ from pg_envs.building.plan import PlanError
 from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson_batch, similar_lengths, text_batch, token_stream
 from pg_envs.models.ref import ModelRef, local_path
 from pg_envs.models.transformers_engine import TransformersEngine
-from pg_envs.models.tuning import TuningConfig, finetune, trainer_arguments
+from pg_envs.models.tuning import finetune
+from pg_envs.models.tuning_config import TuningConfig, trainer_arguments
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import measure

@@ -119,7 +119,8 @@ class ModelHistory(History):
 
         The new adapter lies in a temporary folder that the next ``reset`` or ``close`` removes.
         """
-        from pg_envs.models.tuning import TuningConfig, sft
+        from pg_envs.models.tuning import sft
+        from pg_envs.models.tuning_config import TuningConfig
 
         items = self.survey.questionnaire.items
         answers = self.option_probabilities(source, items)

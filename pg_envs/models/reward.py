@@ -15,7 +15,8 @@ from pg_envs.models.batching import by_length
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.models.trained import ADAPTER_NAME, Adapter, load_to_train
-from pg_envs.models.tuning import TuningConfig, batches_of_similar_length, finetune, trl_arguments
+from pg_envs.models.tuning import batches_of_similar_length, finetune
+from pg_envs.models.tuning_config import TuningConfig, trl_arguments
 from pg_envs.progress import report
 
 if TYPE_CHECKING:

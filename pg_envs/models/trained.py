@@ -14,7 +14,7 @@ from pg_envs.models.ref import ModelRef, Weights, loadable_name
 from pg_envs.ranks import by_first, weights_in_parts
 
 if TYPE_CHECKING:
-    from pg_envs.models.tuning import TuningConfig
+    from pg_envs.models.tuning_config import TuningConfig
 
 ADAPTER_NAME = "default"
 

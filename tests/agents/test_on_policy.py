@@ -9,7 +9,8 @@ from agents.on_policy import OnPolicyConfig, rloo
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
-from pg_envs.models.tuning import TuningConfig, sft
+from pg_envs.models.tuning import sft
+from pg_envs.models.tuning_config import TuningConfig
 
 PROMPTS = [f"Do you help the {who}? Answer yes or no." for who in ("farmer", "weaver", "child", "stranger")]
 

@@ -7,7 +7,8 @@ from agents.on_policy import OnPolicyConfig
 from agents.token_level import token_advantages, train_on_token_rewards
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
-from pg_envs.models.tuning import TuningConfig, sft
+from pg_envs.models.tuning import sft
+from pg_envs.models.tuning_config import TuningConfig
 
 PROMPTS = [f"Do you help the {who}?" for who in ("farmer", "weaver", "child", "stranger")]
 

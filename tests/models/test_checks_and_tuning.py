@@ -13,7 +13,8 @@ from tests_support import save_llama
 
 from pg_envs.models.checks import check_files, fingerprint
 from pg_envs.models.ref import ModelRef, ModelRefError
-from pg_envs.models.tuning import TrainingError, TuningConfig, sft
+from pg_envs.models.tuning import TrainingError, sft
+from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.progress import reporting_to
 
 ROWS = [

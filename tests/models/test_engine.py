@@ -9,7 +9,8 @@ from pg_envs.models import resident as residents
 from pg_envs.models.engine import EngineError, make_engine
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
-from pg_envs.models.tuning import TuningConfig, sft
+from pg_envs.models.tuning import sft
+from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.values.forms import make_questions
 from pg_envs.values.questionnaire import load_questionnaire
 

@@ -6,7 +6,8 @@ from datasets import Dataset
 
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.reward import RewardModel, train_reward_model
-from pg_envs.models.tuning import TrainingError, TuningConfig
+from pg_envs.models.tuning import TrainingError
+from pg_envs.models.tuning_config import TuningConfig
 
 PROMPTS = [f"Do you help the {who}?" for who in ("farmer", "weaver", "child", "stranger", "widow", "miller", "smith", "monk")]
 
