@@ -1,7 +1,7 @@
 """Build a history of three periods from a folder of text, record it, and let lifelong DPO follow it.
 
-The texts are short ones made up for this example; put your own beside another plan. The models are tuned from histtiny's base,
-so they show how it is done, not what anybody valued.
+The texts are a page each, made up for this example, and move no values: rewards near 1 mean that there was nothing to follow.
+Put your own beside another plan.
 """
 
 import sys

@@ -38,6 +38,7 @@ from pg_envs.run_folder import (
 )
 from pg_envs.run_setup import make_env, new_run
 from pg_envs.runner import AgentStopped, run_episode
+from pg_envs.wandb_logging import check_wandb, log_result
 
 if TYPE_CHECKING:
     from pg_envs.commands import Run
@@ -47,6 +48,8 @@ def run_and_save(options: Run) -> bool:
     """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
     # The first process names the folder, for all.
     folder, config = by_first(lambda: new_run(options) if options.resume is None else (options.resume, read_config(options.resume)))
+    if options.wandb:
+        check_wandb("--wandb")
     run = OneRun(folder, config)
     started = time.perf_counter()
     with LiveDisplay(f"{config['agent']} in {config['env']}") as display, reporting_to(display.report):
@@ -61,7 +64,7 @@ def run_and_save(options: Run) -> bool:
             _say_what_is_kept(folder)
             raise
     if options.wandb and is_first():
-        _log_to_wandb(options.wandb, result, folder)
+        log_result(options.wandb, result, folder)
     print_result(result, folder, time.perf_counter() - started)
     return True
 
@@ -223,13 +226,3 @@ def _say_what_is_kept(folder: Path) -> None:
     n_finished = len(read_progress(folder).acts)
     kept = f"{n_finished} finished centuries are in {folder}" if n_finished else "no century was finished"
     Console(stderr=True, quiet=not is_first()).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")
-
-
-def _log_to_wandb(project: str, result: dict[str, Any], folder: Path) -> None:
-    import wandb
-
-    with wandb.init(project=project, config=result["config"], name=folder.name) as run:
-        for step in result["steps"]:
-            run.log({"reward": step["reward"], "score_upstream": step["score_upstream"]}, step=step["step"])
-        run.summary.update({"score": result["score"], "skill": result["skill"]})
-        run.log({"trajectory": wandb.Image(str(folder / "trajectory.png"))})

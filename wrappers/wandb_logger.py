@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
 
-from pg_envs.models.ref import ModelRef, local_path
 from pg_envs.plots import plot_trajectory
-from pg_envs.values.dimensions import DIMENSIONS
+from pg_envs.wandb_logging import check_wandb, log_picture, log_policy, step_numbers
 from wrappers.shared import progress_env
-
-NUMBERS = ("score_upstream", "n_queries", "n_queries_total", "on_schedule", "lock_in_lag")
-"""What is logged of an info under its own name, where there is such a thing."""
-VECTORS = {"policy": "policy_vector", "target": "target_vector", "proxy": "proxy_vector"}
-"""Prefixes of per-dimension values, and where in an info they are."""
 
 
 class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
@@ -29,7 +22,7 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
     | ``policy/KEY``, ``target/KEY`` for each of the 19 dimensions | every step |
     | ``on_schedule``, ``lock_in_lag``, ``proxy/KEY`` | every step, in Coevolve |
     | ``trajectory``, the picture | at the end of an episode |
-    | the last policy's adapter, as an artifact of type ``model`` | at the end of an episode, if it lies in a local folder |
+    | the last policy's adapter or model, as an artifact of type ``model`` | at the end of an episode, if it lies in a local folder |
 
     ``reward`` is the environment's own, whatever wrappers make of it. Adapters are seen only where actions are ModelRefs:
     put this inside ``AdapterMixture``. Needs ``pip install pg-envs[wandb]``; nothing is logged unless an environment is wrapped.
@@ -61,11 +54,7 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.utils.RecordConstructorArgs.__init__(self, project=project, name=name, agent=agent, mode=mode, folder=folder)
         gym.Wrapper.__init__(self, env)
         self._inner = progress_env(env, type(self))
-        # Now, not after the first century has been trained on. A folder "wandb" that earlier runs have left in the working
-        # directory can be imported too, but has no file of its own.
-        found = importlib.util.find_spec("wandb")
-        if found is None or found.origin is None:
-            raise ImportError("WandbLogger needs the package wandb, which is not installed: pip install 'pg-envs[wandb]'")
+        check_wandb(type(self).__name__)
         self._settings: dict[str, Any] = {"project": project, "name": name, "mode": mode, "dir": folder}
         self._agent = agent
         self._run: Any = None
@@ -86,10 +75,10 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
             # Several runs in one process, as vector environments have them, are kept apart.
             self._run = wandb.init(**self._settings, config=self._config(), reinit="create_new")
         observation, reward, terminated, truncated, info = self.env.step(action)
-        numbers = {"episode": self._episode, "score": self._inner.episode_score(), **_numbers(self._inner.trace[-1])}
+        numbers = {"episode": self._episode, "score": self._inner.episode_score(), **step_numbers(self._inner.trace[-1])}
         if terminated or truncated:
             self._log_with_picture(numbers)
-            self._log_policy(action)
+            log_policy(self._run, action, episode=self._episode)
         else:
             self._run.log(numbers)
         return observation, reward, terminated, truncated, info
@@ -113,8 +102,6 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
         }
 
     def _log_with_picture(self, numbers: dict[str, float]) -> None:
-        import wandb
-
         inner = self._inner
         result = {
             "config": self._config(),
@@ -127,24 +114,4 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
             path = Path(folder) / "trajectory.png"
             plot_trajectory(result, path)
             # W&B copies the file when it is logged, not before.
-            self._run.log({**numbers, "trajectory": wandb.Image(str(path))})
-
-    def _log_policy(self, policy: Any) -> None:
-        import wandb
-
-        adapter = local_path(policy.adapter) if isinstance(policy, ModelRef) and policy.adapter else None
-        if adapter is None:
-            return
-        metadata = {"base": policy.base, "revision": policy.revision, "episode": self._episode}
-        artifact = wandb.Artifact(f"policy-{self._run.id}", type="model", metadata=metadata)
-        artifact.add_dir(str(adapter))
-        self._run.log_artifact(artifact)
-
-
-def _numbers(step: dict[str, Any]) -> dict[str, float]:
-    """A step of the trace as W&B's flat names and numbers."""
-    numbers = {"reward": step["reward"], **{key: step[key] for key in NUMBERS if key in step}}
-    for prefix, key in VECTORS.items():
-        if key in step:
-            numbers.update((f"{prefix}/{dimension.key}", float(value)) for dimension, value in zip(DIMENSIONS, step[key], strict=True))
-    return numbers
+            log_picture(self._run, numbers, path)

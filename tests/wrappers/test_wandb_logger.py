@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pg_envs
+from pg_envs.cli import main
 from pg_envs.models.ref import local_path
 from pg_envs.values.dimensions import DIMENSIONS
 from wrappers import AdapterMixture, VectorReward, WandbLogger
@@ -140,6 +141,20 @@ def test_the_last_policys_adapter_becomes_an_artifact(tiny, random_adapters, off
     assert artifact.type == "model"
     assert str(random_adapters[0].base) in artifact.metadata
     assert {entry.path: entry.size for entry in artifact.manifest.contents} == sizes
+
+
+def test_a_run_of_the_command_line_is_logged_with_its_last_policy(tiny_family, small_questionnaire, offline_wandb, tmp_path):
+    settings = [f'questionnaire="{small_questionnaire}"', 'centuries=["C019", "C021"]']
+    command = ["run", "--agent", "sft", "--out", str(tmp_path), "--name", "it", "--wandb", "p", "--env-args", *settings]
+    assert main(command) == 0
+    result = json.loads((tmp_path / "it" / "result.json").read_text())
+    (run,) = runs(offline_wandb)
+    assert run.project == "p"
+    assert [line["reward"] for line in run.history] == [step["reward"] for step in result["steps"]]
+    assert run.history[0][f"policy/{DIMENSIONS[3].key}"] == pytest.approx(result["steps"][0]["policy_vector"][3])
+    assert "trajectory" in json.dumps(run.history[-1])
+    (artifact,) = run.artifacts
+    assert "adapter_model.safetensors" in {entry.path for entry in artifact.manifest.contents}
 
 
 def test_nothing_is_written_before_the_first_step(offline_wandb):
