@@ -42,8 +42,9 @@ class LifelongDPO(TrainingAgent):
 
 def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPOConfig) -> ModelRef:
     """One DPO training with LoRA, from ``start`` to a new adapter in ``out``."""
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig
 
+    from agents.reference_first import ReferenceFirstDPOTrainer
     from pg_envs.models.tuning import batches_of_similar_length, finetune
     from pg_envs.models.tuning_config import trl_arguments
 
@@ -52,7 +53,7 @@ def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPO
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         arguments = DPOConfig(beta=config.beta, **trl_arguments(tuning, scratch, seed))
-        trainer = DPOTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        trainer = ReferenceFirstDPOTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
         hold_to(config.reference, model)
         return trainer
 
