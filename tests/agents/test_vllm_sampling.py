@@ -20,7 +20,7 @@ def on_a_gpu(monkeypatch):
     monkeypatch.setattr(vllm_sampling, "find_spec", lambda name: object())
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     # Trainings themselves stay on the processor.
-    monkeypatch.setattr("pg_envs.models.tuning.default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("pg_envs.models.tuning_config.default_device", lambda: torch.device("cpu"))
 
 
 def told_to_trl(tmp_path, **settings):

@@ -34,20 +34,19 @@ SENTENCES = {
 }
 
 
-@pytest.fixture
-def plan(tmp_path, random_base, small_questionnaire):
+def write_plan(folder, random_base, small_questionnaire):
     """A plan's file with its texts and instructions beside it; LoRA, the last period going on from the middle one."""
     for period in PERIODS:
-        folder = tmp_path / "texts" / period
-        folder.mkdir(parents=True)
+        texts = folder / "texts" / period
+        texts.mkdir(parents=True)
         for number in range(2):
-            (folder / f"{number}.txt").write_text(f"{number} " + 40 * SENTENCES[period])
+            (texts / f"{number}.txt").write_text(f"{number} " + 40 * SENTENCES[period])
         rows = [
             {"instruction": "Say a law.", "input": "", "output": SENTENCES[period]},
             {"instruction": "Count.", "input": "1 2", "output": "3"},
         ]
-        (tmp_path / f"{period}.json").write_text(json.dumps(rows))
-    path = tmp_path / "plan.toml"
+        (folder / f"{period}.json").write_text(json.dumps(rows))
+    path = folder / "plan.toml"
     path.write_text(
         f'name = "own"\nperiods = {list(PERIODS)}\nbase = "{random_base}"\nquestionnaire = "{small_questionnaire}"\n'
         'chains = [["middle", "late"]]\nlicence = "cc0-1.0"\n'
@@ -58,6 +57,20 @@ def plan(tmp_path, random_base, small_questionnaire):
     return path
 
 
+@pytest.fixture
+def plan(tmp_path, random_base, small_questionnaire):
+    return write_plan(tmp_path, random_base, small_questionnaire)
+
+
+@pytest.fixture(scope="module")
+def family(random_base, small_questionnaire, tmp_path_factory):
+    """The family of an undisturbed build in one process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    plan = write_plan(folder, random_base, small_questionnaire)
+    assert build_history(plan, folder / "family").periods == PERIODS
+    return folder / "family"
+
+
 def weights(family):
     return {path.parent.name: load_file(path) for path in sorted(family.glob("*/adapter_model.safetensors"))}
 
@@ -66,9 +79,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(np.array_equal(one[p][k], other[p][k]) for p in one for k in one[p])
 
 
-def test_a_family_plays_and_is_recorded_under_its_own_labels(plan, small_questionnaire, tmp_path):
-    family = tmp_path / "family"
-    assert build_history(plan, family).periods == PERIODS
+def test_a_family_plays_and_is_recorded_under_its_own_labels(family, small_questionnaire, tmp_path):
     recording = record(tmp_path / "recording", f"built:{family}", small_questionnaire)
     for history in (f"built:{family}", f"recorded:{recording}"):
         env = gym.make("ProgressGym/Follow-v0", history=history, questionnaire=small_questionnaire, centuries=("early", "late"))
@@ -84,10 +95,9 @@ def test_a_family_plays_and_is_recorded_under_its_own_labels(plan, small_questio
     assert labels == ("middle", "late")
 
 
-def test_a_card_says_what_the_model_is_made_of_and_not_for(plan, tmp_path):
-    build_history(plan, tmp_path / "family")
-    card = (tmp_path / "family" / "late" / "README.md").read_text()
-    quality = json.loads((tmp_path / "family" / "late" / "quality.json").read_text())
+def test_a_card_says_what_the_model_is_made_of_and_not_for(family):
+    card = (family / "late" / "README.md").read_text()
+    quality = json.loads((family / "late" / "quality.json").read_text())
     assert "license: cc0-1.0" in card
     assert "the family's model of middle" in card
     assert "2 documents, of which 1 were held out" in card
@@ -97,12 +107,11 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(plan, tmp_path):
     for dimension, value in zip(DIMENSIONS, quality["values"], strict=True):
         assert f"| {dimension.label} | {value:+.3f} |" in card
     assert f"{quality['perplexity']:.1f}" in card
-    config = json.loads((tmp_path / "family" / "late" / "adapter_config.json").read_text())
+    config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
 
 
-def test_a_stopped_build_goes_on_to_the_same_weights(plan, tmp_path, monkeypatch):
-    build_history(plan, tmp_path / "undisturbed")
+def test_a_stopped_build_goes_on_to_the_same_weights(plan, family, tmp_path, monkeypatch):
     whole, calls = period_building.sft, []
 
     def stops_at_the_fourth(*arguments):
@@ -119,16 +128,15 @@ def test_a_stopped_build_goes_on_to_the_same_weights(plan, tmp_path, monkeypatch
         make_history(f"built:{tmp_path / 'stopped'}", *_halves())
     build_history(plan, tmp_path / "stopped")
     assert calls[4:] == ["late/instructed", "early/pretrained", "early/instructed"]
-    assert same(weights(tmp_path / "undisturbed"), weights(tmp_path / "stopped"))
+    assert same(weights(family), weights(tmp_path / "stopped"))
     with pytest.raises(FileExistsError, match="finished family"):
         build_history(plan, tmp_path / "stopped")
 
 
-def test_chains_side_by_side_give_the_same_family(plan, tmp_path):
-    build_history(plan, tmp_path / "one")
+def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
     plan.write_text(plan.read_text().replace("[text]", "workers = 2\n[text]", 1))
     build_history(plan, tmp_path / "two")
-    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    assert same(weights(family), weights(tmp_path / "two"))
 
 
 def test_another_plan_does_not_go_on_with_a_build(plan, tmp_path, monkeypatch):

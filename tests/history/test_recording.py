@@ -75,9 +75,18 @@ def use(folder, questionnaire, **kwargs):
         (lambda folder: change_manifest(folder, more=1), r"keys: expected centuries, engine, .*found .*more"),
         (lambda folder: change_manifest(folder, name=3), r"name: expected text, found '3'"),
         (lambda folder: change_manifest(folder, reply_seed="0"), r"reply_seed: expected a whole number"),
-        (lambda folder: change_manifest(folder, centuries=["C018", "C020", "C021"]), r"centuries: expected consecutive labels"),
-        (lambda folder: change_manifest(folder, centuries=["../C018", "C019"]), r"centuries: expected consecutive labels"),
-        (lambda folder: change_manifest(folder, centuries=[["C018"], "C019"]), r"centuries: expected consecutive labels"),
+        (
+            lambda folder: change_manifest(folder, centuries=["C018", "C020", "C021"]),
+            r"centuries: expected at least two different labels, those of centuries consecutive",
+        ),
+        (
+            lambda folder: change_manifest(folder, centuries=["../C018", "C019"]),
+            r"centuries: expected at least two different labels, those of centuries consecutive",
+        ),
+        (
+            lambda folder: change_manifest(folder, centuries=[["C018"], "C019"]),
+            r"centuries: expected at least two different labels, those of centuries consecutive",
+        ),
         (lambda folder: change_manifest(folder, centuries=["C018", "C019", "C020"]), r"files: expected the 9 files of 3 centuries"),
         (lambda folder: change_manifest(folder, files={"/etc/passwd": "0"}), r"files: expected the 12 files"),
         (lambda folder: change_manifest(folder, models={}), r"models: expected one for each of the centuries"),
