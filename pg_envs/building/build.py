@@ -15,7 +15,7 @@ from pathlib import Path
 from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import write_base_card
-from pg_envs.building.period import PeriodBuild, build_period
+from pg_envs.building.period import PeriodBuild, build_period, seen_from
 from pg_envs.building.plan import BuildPlan, PlanError, read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.texts import PeriodText, read_texts
@@ -77,7 +77,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
             f"{plan_file}: workers > 1, [scratch] and [planted] are for one process, and {n_ranks()} were launched; leave one out"
         )
     if plan.planted is not None:
-        read_table(plan.planted.table, plan.periods)
+        read_table(seen_from(plan_file.parent, plan.planted.table), plan.periods)
     if plan.base:
         check_files(ModelRef.parse(plan.base))
     report("reading the texts", 0, 1)

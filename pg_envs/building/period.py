@@ -18,6 +18,7 @@ from pg_envs.building.planted import plant, read_table
 from pg_envs.building.quality import Quality, quality_of
 from pg_envs.building.texts import PeriodText
 from pg_envs.data.loading import load_timelessqa
+from pg_envs.history.built import BASE
 from pg_envs.models.checks import ADAPTER_CONFIG
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.trained import WEIGHTS
@@ -82,7 +83,7 @@ def _finish(build: PeriodBuild, made: Path, quality: Quality, finished: Path, ou
     shutil.rmtree(finished, ignore_errors=True)
     shutil.copytree(made, finished)
     if build.plan.weights == "lora":
-        name_base(finished, build.plan.base or build.plan.base_ships_as)
+        name_base(finished, build.plan.base or f"{build.plan.name}/{BASE}")
     write_card(finished, build.plan, build.label, build.text, quality, build.neighbour)
     write_json(finished / "quality.json", quality.to_json())
     os.rename(finished, out)

@@ -125,7 +125,6 @@ class BuildPlan:
         base: What every period starts from: a folder, a hub id (``OWNER/NAME@REVISION``) or ``pg_envs:histtiny/base``; empty with
             ``scratch``.
         scratch: How the base is made, if it is made here.
-        base_ships_as: What adapters call a base made from ``scratch``, where the family will be found, e.g. ``pg_envs:histtiny/base``.
         instruction: Instruction tuning from a file, or none.
         planted: Instruction tuning that plants values, or none.
         questionnaire: What values are planted and measured on, as an environment's.
@@ -144,7 +143,6 @@ class BuildPlan:
     pretraining: PretrainingPlan = field(default_factory=PretrainingPlan)
     base: str = ""
     scratch: ScratchPlan | None = None
-    base_ships_as: str = "base"
     instruction: InstructionPlan | None = None
     planted: PlantedPlan | None = None
     questionnaire: str = "bundled"

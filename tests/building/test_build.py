@@ -148,6 +148,25 @@ def test_another_plan_does_not_go_on_with_a_build(plan, tmp_path, monkeypatch):
         build_history(plan, tmp_path / "family")
 
 
+def test_a_base_from_nothing_and_planted_values_that_go_on_from_a_neighbour(plan, small_questionnaire, tmp_path):
+    """The bundled family's way, as short as can be."""
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["dimension", *PERIODS], *([d.key, 0.1, 0.2, 0.3] for d in DIMENSIONS)])
+    text = plan.read_text().split("[instruction]")[0]
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("base"))
+    plan.write_text(
+        text + "\n[scratch]\nhidden_size = 64\nintermediate_size = 64\nn_layers = 2\nn_heads = 4\nn_text_steps = 1\nn_lesson_steps = 1\n"
+        'n_stake_steps = 1\n[planted]\ntable = "table.csv"\nstages = [[1, 1e-3]]\nstages_after_neighbour = [[1, 1e-3]]\n'
+    )
+    build_history(plan, tmp_path / "family")
+    history = make_history(f"built:{tmp_path / 'family'}", *_halves(small_questionnaire))
+    assert history.refs == tuple(ModelRef(str(tmp_path / "family" / "base")).with_adapter(tmp_path / "family" / label) for label in PERIODS)
+    assert np.isfinite(history.human_values(2).centred).all()
+    for name in ("base", "late"):
+        assert "values are planted" in (tmp_path / "family" / name / "README.md").read_text()
+    assert json.loads((tmp_path / "family" / "late" / "adapter_config.json").read_text())["base_model_name_or_path"] == "own/base"
+
+
 def test_whole_models_a_period(plan, small_questionnaire, tmp_path):
     text = plan.read_text().replace('licence = "cc0-1.0"', 'weights = "full"').replace("chains = ", "# chains = ")
     plan.write_text(text)
