@@ -12,13 +12,10 @@ that has imported everything but computed nothing.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import json
-import mmap
 import os
 import random
-import select
 import shutil
 import signal
 import sys
@@ -34,10 +31,10 @@ for variable, value in {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZE
     os.environ.setdefault(variable, value)
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-CENTURIES = ("C019", "C021")
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
-MAX_PHASE_BYTES = 200
+from kill_attempt import Attempt  # noqa: E402
+from tests_support import write_small_questionnaire  # noqa: E402
+
+FIRST_AND_LAST = ("C019", "C021")
 SUMMED = ("kills", "finished", "not_finished", "different", "lost")
 IMPORTED_ONCE = (
     *("matplotlib.figure", "pyarrow.parquet", "trl.trainer.dpo_trainer", "agents.extrapolative_dpo"),
@@ -63,7 +60,7 @@ class Task:
 
 def run_task(settings: list[str], items: Path | None) -> Task:
     """A run of an agent; humans and policies are language models where there are ``items``."""
-    centuries = f"centuries={json.dumps(CENTURIES)}"
+    centuries = f"centuries={json.dumps(FIRST_AND_LAST)}"
     models = ["--history", "live:histtiny", "--env-args", f"questionnaire={items}", centuries] if items else []
     return Task(
         lambda folder: ["run", *settings, *models, "--out", str(folder), "--name", "it"],
@@ -80,7 +77,7 @@ def tasks(items: Path) -> dict[str, Task]:
         return ["benchmark", "--agents", "random", "no-op", "--seeds", "0", "--history", "simulated", "--out", str(folder / "grid")]
 
     def record(folder: Path) -> list[str]:
-        asked = ["--history", "live:histtiny", "--questionnaire", str(items), "--centuries", *CENTURIES]
+        asked = ["--history", "live:histtiny", "--questionnaire", str(items), "--centuries", *FIRST_AND_LAST]
         return ["record", *asked, "--out", str(folder / "it")]
 
     return {
@@ -93,71 +90,6 @@ def tasks(items: Path) -> dict[str, Task]:
         ),
         "recording": Task(record, record, lambda folder: [p for p in sorted((folder / "it").rglob("*")) if p.is_file()]),
     }
-
-
-class Attempt:
-    """A task in a process of its own, which says what it is doing and how often it has dealt with files."""
-
-    def __init__(self, command: list[str], log: Path, tell_at_event: int | None) -> None:
-        self._shared = mmap.mmap(-1, 8 + MAX_PHASE_BYTES)
-        self._told, telling = os.pipe()
-        self.process = os.fork()
-        if self.process == 0:
-            self._be_the_task(command, log, telling, tell_at_event)
-        os.close(telling)
-
-    @property
-    def n_events(self) -> int:
-        """How often it has dealt with files."""
-        return int.from_bytes(self._shared[:8], "little")
-
-    @property
-    def phase(self) -> str:
-        """What it said last that it is doing."""
-        return self._shared[8:].rstrip(b"\0").decode(errors="replace") or "starting"
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until it has dealt with files as often as it was to tell of, it has ended, or the time is over; whether it ended."""
-        ready, _, _ = select.select([self._told], [], [], seconds)
-        return bool(ready) and not os.read(self._told, 1)
-
-    def end(self, kill: bool) -> int:
-        """Kill it or let it end; gives its exit status as ``os.waitpid`` has it."""
-        if kill:
-            os.kill(self.process, signal.SIGKILL)
-        status = os.waitpid(self.process, 0)[1]
-        os.close(self._told)
-        return status
-
-    def _be_the_task(self, command: list[str], log: Path, telling: int, tell_at_event: int | None) -> None:
-        from pg_envs import display, one_run
-        from pg_envs.cli import main
-
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-
-        def note(event: str, arguments: tuple[Any, ...]) -> None:
-            if event in FILE_EVENTS or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
-                n = self.n_events + 1
-                self._shared[:8] = n.to_bytes(8, "little")
-                if n == tell_at_event:
-                    os.write(telling, b"!")
-
-        def say(display: Any, what: str, done: int, total: int) -> None:
-            self._shared[8:] = what.encode()[:MAX_PHASE_BYTES].ljust(MAX_PHASE_BYTES, b"\0")
-
-        # Drawing is most of a short run, and what it does to files others do too.
-        one_run.plot_trajectory = lambda result, path: None
-        for shown in (display.LiveDisplay, display.GridDisplay):
-            shown.report = say
-        sys.addaudithook(note)
-        code = 1
-        try:
-            code = main(command)
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
 
 
 def phase_kind(phase: str) -> str:
@@ -233,26 +165,11 @@ class Trials:
         return {"kills": self.kills.total(), "killed_while": dict(sorted(self.kills.items())), **counts}
 
 
-def make_items(folder: Path) -> Path:
-    """The first two bundled items of every theme."""
-    from pg_envs.models.ref import local_path
-
-    folder.mkdir()
-    for path in sorted((local_path("pg_envs:questionnaire") or Path()).glob("*.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        theme = header.index("generation_rule" if "generation_rule" in header else "generation_theme")
-        kept = [row for i, row in enumerate(rows) if sum(other[theme] == row[theme] for other in rows[:i]) < 2]
-        with (folder / path.name).open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([header, *kept])
-    return folder
-
-
 def make_family(folder: Path) -> None:
     """Have ``histtiny`` be random models; made in a process of its own, since nothing may be computed here."""
     process = os.fork()
     if process == 0:
-        from tests_support import save_adapter_at_random, save_llama
+        from tests_support import save_llama, save_random_family
 
         from pg_envs.building.tokenizer import train_tokenizer
         from pg_envs.models.ref import ModelRef
@@ -260,15 +177,15 @@ def make_family(folder: Path) -> None:
 
         tokenizer = train_tokenizer(" ".join((item.context, *item.options)) for item in load_questionnaire().items)
         base = ModelRef(str(save_llama(folder / "base", tokenizer)))
-        for number in range(13, 22):
-            save_adapter_at_random(base, folder / f"C{number:03d}", number, lora_alpha=16)
+        save_random_family(base, folder)
         os._exit(0)
     if os.waitpid(process, 0)[1]:
         raise RuntimeError("the random models could not be made")
+    from pg_envs.history.base import CENTURIES
     from pg_envs.history.registry import LIVE
     from pg_envs.models.ref import ModelRef
 
-    refs = tuple(ModelRef(str(folder / "base"), adapter=str(folder / f"C{number:03d}")) for number in range(13, 22))
+    refs = tuple(ModelRef(str(folder / "base"), adapter=str(folder / label)) for label in CENTURIES)
     LIVE["histtiny"] = lambda: refs
 
 
@@ -288,7 +205,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pg-envs-kill-") as name:
         scratch = Path(name)
         make_family(scratch / "family")
-        chosen = {n: t for n, t in tasks(make_items(scratch / "items")).items() if any(part in n for part in arguments.tasks or [""])}
+        (scratch / "items").mkdir()
+        write_small_questionnaire(scratch / "items")
+        chosen = {n: t for n, t in tasks(scratch / "items").items() if any(part in n for part in arguments.tasks or [""])}
         for number, (task_name, task) in enumerate(chosen.items()):
             (scratch / str(number)).mkdir()
             trials = Trials(task, scratch / str(number), random.Random(f"{arguments.seed} {task_name}"))

@@ -6,6 +6,7 @@ which century it is. Discounting is total (gamma = 0): what is submitted in one 
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,22 +122,38 @@ def learning_curve(model: BaseAlgorithm, env: gym.Env, n_steps: int, n_episodes:
     return curve
 
 
-def compare(env_id: str, out: Path, ppo_steps: int, sac_steps: int, n_episodes: int, n_points: int) -> None:
-    """Train both on both histories, print what they reach, and leave the curves as PNG and JSON in ``out``."""
+@dataclass(frozen=True)
+class Settings:
+    """How long is trained and how often is looked; options of both scripts."""
+
+    out: Path = Path("runs/sb3")
+    """Folder for the curves, as PNG and JSON."""
+    ppo_steps: int = 40_000
+    """Centuries that PPO trains on, a history."""
+    sac_steps: int = 4_000
+    """Centuries that SAC trains on, a history."""
+    n_episodes: int = 50
+    """Episodes, with seeds never trained on, that a point of a curve is the mean of."""
+    n_points: int = 10
+    """Points of a curve."""
+
+
+def compare(env_id: str, settings: Settings) -> None:
+    """Train both on both histories, print what they reach, and leave the curves."""
     name = env_id.split("/")[-1].removesuffix("-v0").lower()
     curves: dict[str, dict[str, Any]] = {}
     for history in HISTORIES:
         env = gym.make(env_id, history=history)
         reader = SimulatedLifelong(env)
-        found: dict[str, Any] = {"reading the votes, nothing learnt": mean_skill(env, reader.act, n_episodes)}
-        for algorithm, make, n_steps in (("PPO", make_ppo, ppo_steps), ("SAC", make_sac, sac_steps)):
-            found[algorithm] = learning_curve(make(env_id, history), ValueReadings(env), n_steps, n_episodes, n_points)
+        found: dict[str, Any] = {"reading the votes, nothing learnt": mean_skill(env, reader.act, settings.n_episodes)}
+        for algorithm, make, n_steps in (("PPO", make_ppo, settings.ppo_steps), ("SAC", make_sac, settings.sac_steps)):
+            found[algorithm] = learning_curve(make(env_id, history), ValueReadings(env), n_steps, settings.n_episodes, settings.n_points)
             steps, reached = found[algorithm][-1]
             print(f"{name} on {history}: {algorithm} reaches skill {reached:.2f} on unseen seeds after {steps} steps", flush=True)
         curves[history] = found
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"sb3-{name}.json").write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
-    draw(name.capitalize(), curves, out / f"sb3-{name}.png")
+    settings.out.mkdir(parents=True, exist_ok=True)
+    (settings.out / f"sb3-{name}.json").write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
+    draw(name.capitalize(), curves, settings.out / f"sb3-{name}.png")
 
 
 def draw(name: str, curves: dict[str, dict[str, Any]], path: Path) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hub_support import FakeHub, files_of, put_in_cache, save_llama3
-from tests_support import TINY_FAMILY_CENTURIES, save_adapter_at_random, save_llama
+from tests_support import TINY_FAMILY_CENTURIES, save_llama, save_random_family, write_small_questionnaire
 
 from pg_envs.history.registry import LIVE
-from pg_envs.models.ref import ModelRef, local_path
+from pg_envs.models.ref import ModelRef
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -43,19 +41,7 @@ def dirty_text() -> Path:
 def small_questionnaire(tmp_path_factory) -> str:
     """A folder with the first two bundled items of every theme, for tests in which language models answer."""
     folder = tmp_path_factory.mktemp("items")
-    source = local_path("pg_envs:questionnaire")
-    for path in source.glob("*.csv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        theme = header.index("generation_rule" if "generation_rule" in header else "generation_theme")
-        seen: Counter[str] = Counter()
-        with (folder / path.name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            for row in rows:
-                seen[row[theme]] += 1
-                if seen[row[theme]] <= 2:
-                    writer.writerow(row)
+    write_small_questionnaire(folder)
     return str(folder)
 
 
@@ -78,10 +64,7 @@ def random_base(tmp_path_factory, tokenizer) -> Path:
 def tiny_family_refs(random_base, tmp_path_factory) -> tuple[ModelRef, ...]:
     """Nine names on the random base, of which the last four have adapters, random ones."""
     folder = tmp_path_factory.mktemp("family")
-    adapters = [folder / f"C{number:03d}" for number in range(13, 22)]
-    for seed, adapter in enumerate(adapters[5:]):
-        save_adapter_at_random(ModelRef(str(random_base)), adapter, seed, lora_alpha=16)
-    return tuple(ModelRef(str(random_base), adapter=str(adapter)) for adapter in adapters)
+    return save_random_family(ModelRef(str(random_base)), folder, begin=5)
 
 
 @pytest.fixture

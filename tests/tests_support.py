@@ -1,8 +1,13 @@
 """What test modules import by name."""
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from pg_envs.history.base import CENTURIES
+from pg_envs.models.ref import local_path
 
 TINY_FAMILY_CENTURIES = ("C018", "C021")
 """The centuries of which the fixture ``tiny_family`` has models."""
@@ -43,6 +48,30 @@ def save_adapter_at_random(base, folder: Path, seed: int, **lora):
     config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **settings)
     save_adapter(get_peft_model(load_base(base, torch.float32, torch.device("cpu")), config), base, folder)
     return base.with_adapter(folder)
+
+
+def save_random_family(base, folder: Path, begin: int = 0):
+    """Nine ModelRefs on one base, C013 to C021, of which those from index ``begin`` on have adapters, random ones."""
+    refs = tuple(base.with_adapter(folder / label) for label in CENTURIES)
+    for seed, ref in enumerate(refs[begin:]):
+        save_adapter_at_random(base, Path(ref.adapter), seed, lora_alpha=16)
+    return refs
+
+
+def write_small_questionnaire(folder: Path) -> None:
+    """The first two bundled items of every theme, as a questionnaire's folder."""
+    for path in local_path("pg_envs:questionnaire").glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        theme = header.index("generation_rule" if "generation_rule" in header else "generation_theme")
+        seen: Counter[str] = Counter()
+        with (folder / path.name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            for row in rows:
+                seen[row[theme]] += 1
+                if seen[row[theme]] <= 2:
+                    writer.writerow(row)
 
 
 def save_other_architecture(folder: Path, tokenizer, name: str) -> Path:
