@@ -15,12 +15,12 @@ from pg_envs.alone import LOCK_FILE, alone_in
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.live import LiveHistory
 from pg_envs.history.recording import KINDS, MANIFEST, MAX_MANIFEST_BYTES, Manifest, RecordingError, data_file, read_limited
-from pg_envs.history.recording_data import file_sha256, write_century
+from pg_envs.history.recording_data import write_century
 from pg_envs.history.registry import make_history
 from pg_envs.progress import report
 from pg_envs.results import versions, write_json
 from pg_envs.run_folder import has_begun
-from pg_envs.storage import naming
+from pg_envs.storage import file_sha256, naming
 from pg_envs.values.measure import Mode
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.questionnaire import load_questionnaire

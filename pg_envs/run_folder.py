@@ -7,7 +7,6 @@ Policies that lie in the folder are noted with the SHA-256 of their files.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -22,6 +21,7 @@ from pg_envs.alone import LOCK_FILE
 from pg_envs.models.ref import ModelRef
 from pg_envs.plain_json import Limits, read_plain_json
 from pg_envs.results import plain, write_json
+from pg_envs.storage import file_sha256
 
 CONFIG, PROGRESS, POLICIES = "config.json", "progress.json", "policies"
 CONFIG_KEYS: dict[str, type] = {"env": str, "env_args": dict, "agent": str, "agent_args": dict, "seed": int}
@@ -149,7 +149,7 @@ def file_hashes(record: Any, folder: Path) -> dict[str, str]:
         return {}
     names = [name for name in (record["base"], record["adapter"]) if name is not None and _lies_in(name, folder)]
     files = [path for name in names for path in sorted((folder / name).rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
 
 
 def check_policy_files(act: Act, folder: Path) -> None:
@@ -160,7 +160,7 @@ def check_policy_files(act: Act, folder: Path) -> None:
     """
     for name, expected in act.files.items():
         path = folder / name
-        found = _sha256(path) if os.path.isfile(path) else "no such file"
+        found = file_sha256(path) if os.path.isfile(path) else "no such file"
         if found != expected:
             raise RunFolderError(
                 f"{path} is damaged: expected SHA-256 {expected}, found {found}; restore it, or remove the folder {path.parent} "
@@ -183,11 +183,6 @@ def _lies_in(name: str, folder: Path) -> bool:
     """Whether a recorded name is of something in the run's folder, and does not lead out of it."""
     inside = PurePosixPath(name)
     return not inside.is_absolute() and ".." not in inside.parts and bool(inside.name) and os.path.isdir(folder / name)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _is_act(data: Any) -> bool:

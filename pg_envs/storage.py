@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,12 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         # Renamed before its content is on the disk, a file may be empty after a power cut.
         os.fsync(file.fileno())
+
+
+def file_sha256(path: Path) -> str:
+    """A file's SHA-256, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from pg_envs.cli import main
 from pg_envs.history.base import HistoryError
 from pg_envs.history.live import LiveHistory
 from pg_envs.history.recording import RecordingError
-from pg_envs.history.recording_data import file_sha256
 from pg_envs.models.checks import fingerprint
 from pg_envs.record import record
+from pg_envs.storage import file_sha256
 
 
 @pytest.fixture

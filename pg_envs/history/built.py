@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pg_envs.history.base import HistoryError, are_labels
 from pg_envs.models.ref import ModelRef, ModelRefError, Weights, local_path
+from pg_envs.plain_json import read_plain_json
 
 FAMILY = "history.json"
 BASE = "base"
 """Folder of a base that was made with the family."""
 FORMAT_VERSION = 1
-MAX_BYTES = 1 << 20
+REMEDY = "build the family again, or fetch it anew"
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,11 @@ def read_family(folder: Path) -> Family:
         raise HistoryError(
             f"no family at {str(folder)!r}: expected {FAMILY} in it; make one with: pg-envs build-history PLAN --out {folder}"
         )
-    if path.stat().st_size > MAX_BYTES:
-        raise HistoryError(f"{path} has {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
-    try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise HistoryError(f"{path} is damaged: {error}; build the family again, or fetch it anew") from error
+    data = read_plain_json(path, HistoryError, REMEDY)
 
     def demand(met: bool, what: str, expected: str) -> None:
         if not met:
-            raise HistoryError(f"{path}: {what}: expected {expected}; build the family again, or fetch it anew")
+            raise HistoryError(f"{path}: {what}: expected {expected}; {REMEDY}")
 
     demand(isinstance(data, dict) and sorted(data) == ["base", "format_version", "name", "periods", "weights"], "keys", "those of a family")
     demand(data["format_version"] == FORMAT_VERSION, "format_version", f"{FORMAT_VERSION}, found {data['format_version']!r}")

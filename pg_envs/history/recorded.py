@@ -12,10 +12,11 @@ import numpy as np
 from pg_envs.history.base import Survey, Values
 from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recording import MANIFEST, Manifest, RecordingError, read_manifest
-from pg_envs.history.recording_data import RecordedCentury, file_sha256
+from pg_envs.history.recording_data import RecordedCentury
 from pg_envs.models.conversation import Prompt, as_messages, as_prompt
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.space import AnyModelSpace
+from pg_envs.storage import file_sha256
 from pg_envs.values.items import Item, Questionnaire
 from pg_envs.values.measure import Mode
 

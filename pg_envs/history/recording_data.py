@@ -63,12 +63,6 @@ def write_century(
         pq.write_table(pa.table(of_kind, schema=_schema(kind)), folder / f"{kind}.parquet", compression="zstd")
 
 
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 class RecordedCentury:
     """One century of a recording; a file is read when it is first needed, and checked against the manifest's hash.
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from pg_envs.models.adapter_config import check_adapter_config
 from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.storage import file_sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -48,8 +49,7 @@ def fingerprint(ref: ModelRef) -> str:
             continue
         for file in sorted(path.glob("*.safetensors")):
             digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(bytes.fromhex(file_sha256(file)))
     return digest.hexdigest()[:16]
 
 

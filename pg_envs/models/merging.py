@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pg_envs.models.bases import base_folder
 from pg_envs.models.checks import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_files, read_json
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.storage import file_sha256
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -64,9 +65,7 @@ def mixture_name(adapters: Sequence[ModelRef], weights: Sequence[float]) -> str:
     parts: list[Any] = [adapters[0].base, adapters[0].revision, [float(weight) for weight in weights]]
     for ref in adapters:
         config = read_json(ref, _folder(ref) / ADAPTER_CONFIG)
-        with (_folder(ref) / ADAPTER_WEIGHTS).open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        parts.append([sha256, {setting: config.get(setting) for setting in SCALE_SETTINGS}])
+        parts.append([file_sha256(_folder(ref) / ADAPTER_WEIGHTS), {setting: config.get(setting) for setting in SCALE_SETTINGS}])
     return "mixture-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from pg_envs.history.base import Values
 from pg_envs.history.recording import Manifest, RecordingError, data_file
-from pg_envs.history.recording_data import RecordedCentury, file_sha256, write_century
+from pg_envs.history.recording_data import RecordedCentury, write_century
+from pg_envs.storage import file_sha256
 from pg_envs.values.items import Item
 
 PREFERENCES, VALUES, REPLIES = (data_file("C019", kind) for kind in ("preferences", "values", "replies"))
