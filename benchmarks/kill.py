@@ -1,9 +1,10 @@
 """Runs killed at random moments and taken up again: ``python benchmarks/kill.py`` writes ``docs/kill.json``.
 
-Each task (an agent's run, a grid, a recording) is done once undisturbed, then again and again with SIGKILL in between: at a random
-time, or right after a random one of its dealings with files (an open for writing, a rename, a removal), which is where files are half
-written. After some kills a task is let finish. What must hold: it finishes; its results are the undisturbed ones, byte for byte; and
-no policy that was noted before a kill is missing or changed after it. The exit code is 1 if anything else happened.
+Each task (an agent's run, a grid, a recording, a family's building) is done once undisturbed, then again and again with SIGKILL in
+between: at a random time, or right after a random one of its dealings with files (an open for writing, a rename, a removal), which is
+where files are half written. After some kills a task is let finish. What must hold: it finishes; its results are the undisturbed
+ones, byte for byte; and no policy that was noted before a kill is missing or changed after it. The exit code is 1 if anything else
+happened.
 
 Language models are random ones of a few thousand parameters, so that hundreds of kills take minutes. Tasks are forked off a process
 that has imported everything but computed nothing.
@@ -22,8 +23,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,64 +31,22 @@ for variable, value in {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZE
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from kill_attempt import Attempt  # noqa: E402
+from kill_tasks import Task, make_family, tasks, write_plan  # noqa: E402
 from tests_support import write_small_questionnaire  # noqa: E402
 
-FIRST_AND_LAST = ("C019", "C021")
 SUMMED = ("kills", "finished", "not_finished", "different", "lost")
 IMPORTED_ONCE = (
     *("matplotlib.figure", "pyarrow.parquet", "trl.trainer.dpo_trainer", "agents.extrapolative_dpo"),
-    *("agents.simulated", "pg_envs.benchmark", "pg_envs.models.transformers_engine", "pg_envs.models.tuning", "pg_envs.record"),
+    *(
+        "agents.simulated",
+        "pg_envs.benchmark",
+        "pg_envs.building.build",
+        "pg_envs.models.transformers_engine",
+        "pg_envs.models.tuning",
+        "pg_envs.record",
+    ),
 )
 """Imports are most of a short run."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """Something that can be killed.
-
-    Attributes:
-        command: For ``pg-envs``, given the folder; the same one takes it up again.
-        again: The command that takes it up again where that is another.
-        results: Given the folder, the files that must be the undisturbed ones.
-    """
-
-    command: Callable[[Path], list[str]]
-    again: Callable[[Path], list[str]]
-    results: Callable[[Path], list[Path]]
-
-
-def run_task(settings: list[str], items: Path | None) -> Task:
-    """A run of an agent; humans and policies are language models where there are ``items``."""
-    centuries = f"centuries={json.dumps(FIRST_AND_LAST)}"
-    models = ["--history", "live:histtiny", "--env-args", f"questionnaire={items}", centuries] if items else []
-    return Task(
-        lambda folder: ["run", *settings, *models, "--out", str(folder), "--name", "it"],
-        lambda folder: ["run", "--resume", str(folder / "it")],
-        lambda folder: [folder / "it" / "result.json"],
-    )
-
-
-def tasks(items: Path) -> dict[str, Task]:
-    """All tasks by their names."""
-    simulated = ["--history", "simulated-random", "--agent", "simulated-extrapolative"]
-
-    def grid(folder: Path) -> list[str]:
-        return ["benchmark", "--agents", "random", "no-op", "--seeds", "0", "--history", "simulated", "--out", str(folder / "grid")]
-
-    def record(folder: Path) -> list[str]:
-        asked = ["--history", "live:histtiny", "--questionnaire", str(items), "--centuries", *FIRST_AND_LAST]
-        return ["record", *asked, "--out", str(folder / "it")]
-
-    return {
-        "simulated-extrapolative in Follow": run_task(simulated, None),
-        "simulated-extrapolative in Coevolve": run_task([*simulated, "--env", "ProgressGym/Coevolve-v0"], None),
-        "lifelong-dpo in Follow": run_task(["--agent", "lifelong-dpo"], items),
-        "extrapolative-dpo in Coevolve": run_task(["--agent", "extrapolative-dpo", "--env", "ProgressGym/Coevolve-v0"], items),
-        "grid of random and no-op": Task(
-            grid, grid, lambda folder: [*sorted(folder.glob("grid/*/result.json")), folder / "grid/table.json"]
-        ),
-        "recording": Task(record, record, lambda folder: [p for p in sorted((folder / "it").rglob("*")) if p.is_file()]),
-    }
 
 
 def phase_kind(phase: str) -> str:
@@ -165,30 +122,6 @@ class Trials:
         return {"kills": self.kills.total(), "killed_while": dict(sorted(self.kills.items())), **counts}
 
 
-def make_family(folder: Path) -> None:
-    """Have ``histtiny`` be random models; made in a process of its own, since nothing may be computed here."""
-    process = os.fork()
-    if process == 0:
-        from tests_support import save_llama, save_random_family
-
-        from pg_envs.building.tokenizer import train_tokenizer
-        from pg_envs.models.ref import ModelRef
-        from pg_envs.values.questionnaire import load_questionnaire
-
-        tokenizer = train_tokenizer(" ".join((item.context, *item.options)) for item in load_questionnaire().items)
-        base = ModelRef(str(save_llama(folder / "base", tokenizer)))
-        save_random_family(base, folder)
-        os._exit(0)
-    if os.waitpid(process, 0)[1]:
-        raise RuntimeError("the random models could not be made")
-    from pg_envs.history.base import CENTURIES
-    from pg_envs.history.registry import LIVE
-    from pg_envs.models.ref import ModelRef
-
-    refs = tuple(ModelRef(str(folder / "base"), adapter=str(folder / label)) for label in CENTURIES)
-    LIVE["histtiny"] = lambda: refs
-
-
 def main() -> int:
     """Kill everything and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -207,7 +140,8 @@ def main() -> int:
         make_family(scratch / "family")
         (scratch / "items").mkdir()
         write_small_questionnaire(scratch / "items")
-        chosen = {n: t for n, t in tasks(scratch / "items").items() if any(part in n for part in arguments.tasks or [""])}
+        plan = write_plan(scratch / "family" / "base", scratch / "items", scratch / "plan")
+        chosen = {n: t for n, t in tasks(scratch / "items", plan).items() if any(part in n for part in arguments.tasks or [""])}
         for number, (task_name, task) in enumerate(chosen.items()):
             (scratch / str(number)).mkdir()
             trials = Trials(task, scratch / str(number), random.Random(f"{arguments.seed} {task_name}"))

@@ -348,7 +348,7 @@ def _small_adapter() -> list[bytes]:
     import numpy as np
     from safetensors import numpy
 
-    return [numpy.save({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": np.zeros((8, 384), np.float16)})]
+    return [numpy.save({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": np.zeros((8, 256), np.float16)})]
 
 
 def _base_config(filename: str) -> Callable[[bytes, Path], None]:

@@ -99,15 +99,15 @@ class ScratchPlan:
     """A small base made from nothing, on all periods' text and lessons about the questionnaire."""
 
     __pydantic_config__ = NOTHING_ELSE
-    hidden_size: int = 384
-    intermediate_size: int = 1536
+    hidden_size: int = 256
+    intermediate_size: int = 1024
     n_layers: int = 3
-    n_heads: int = 6
+    n_heads: int = 4
     n_key_value_heads: int = 2
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     n_text_steps: int = 700
     """Steps of language modelling before the first lesson."""
-    n_lesson_steps: int = 3300
+    n_lesson_steps: int = 3000
     """Steps under one strong profile, text mixed in."""
     n_stake_steps: int = 880
     """Steps in which what is at stake becomes readable."""
