@@ -8,18 +8,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from agents.base import AgentConfig
 from agents.reference import ReferenceConfig, hold_to
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
 
+DPOReference = Literal["uniform", "century", "base"]
+DPO_REFERENCES: tuple[DPOReference, ...] = get_args(DPOReference)
+
 
 @dataclass(frozen=True)
 class LifelongDPOConfig(ReferenceConfig):
     """Settings."""
 
+    references: ClassVar[tuple[str, ...]] = DPO_REFERENCES
+    reference: DPOReference = "uniform"  # type: ignore[assignment]
+    """What the policy is held to: ``uniform``, answers that are all equally likely; ``century``, itself at the century's start; or
+    ``base``, the bare base. With ``uniform`` and beta 1 the best policy is as divided over two answers as the voters are. With ``century``
+    it multiplies the voters' odds with its own of before, so that century after century it holds more strongly what humans hold mildly,
+    and follows late when they turn (docs/agents.md)."""
     learning_rate: float = 2e-3
     """Peak learning rate of AdamW."""
     batch_size: int = 4
@@ -54,7 +63,10 @@ def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPO
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         arguments = DPOConfig(beta=config.beta, **trl_arguments(tuning, scratch, seed))
         trainer = ReferenceFirstDPOTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
-        hold_to(config.reference, model)
+        if config.reference == "uniform":
+            trainer.hold_to_uniform()
+        else:
+            hold_to(config.reference, model)
         return trainer
 
     return finetune(start, out, make_trainer, seed, tuning, what="direct preference optimisation")

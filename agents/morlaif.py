@@ -51,8 +51,8 @@ class MORLAIFConfig(RewardModelConfig):
     """How scores become one reward, see ``agents.scalarisers``."""
     principle_weights: PrincipleWeights = "fitted"
     """Of the linear scalariser: ``fitted`` to votes, or ``even``."""
-    n_weighed: int = 128
-    """Votes on which weights are fitted."""
+    n_weighed: int = 512
+    """Rows of votes on which weights are fitted, drawn from all."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -91,7 +91,7 @@ class MORLAIF(TrainingAgent):
             raise TrainingError("no valid feedback on any principle")
         with reward_models(start, list(learnt.values()), out.with_name(f"{out.name}.preferences"), seed, config) as scores:
             judge_ahead(scores, preferences)
-            reward = self._reward(list(learnt), scores, preferences.select(range(min(config.n_weighed, len(preferences)))))
+            reward = self._reward(list(learnt), scores, drawn(preferences, config.n_weighed, seed))
             return rloo(start, preferences.select_columns(["prompt"]), reward, out, seed, config)
 
     def _dataset(self, log_odds: np.ndarray, rng: np.random.Generator) -> Dataset:
@@ -120,6 +120,11 @@ class MORLAIF(TrainingAgent):
             self.remarks.append("weights " + ", ".join(f"{name} {w:.2f}" for name, w in zip(names, fitted, strict=True)))
             weights = per_unit(fitted, differences)
         return scalarised(scores, weights, config.scalariser)
+
+
+def drawn(preferences: Dataset, n: int, seed: int) -> Dataset:
+    """Up to ``n`` of the rows. They come in the survey's order, of which the beginning is about few of the values."""
+    return preferences.shuffle(seed=seed).select(range(min(n, len(preferences))))
 
 
 def most_decided_and_others(log_odds: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from agents.training import TrainingConfig
 
@@ -15,14 +15,16 @@ REFERENCES: tuple[Reference, ...] = ("century", "base")
 class ReferenceConfig(TrainingConfig):
     """What agents that hold their policy to a reference can be told."""
 
+    references: ClassVar[tuple[str, ...]] = REFERENCES
+    """What there is to choose from."""
     reference: Reference = "century"
     """What the policy is held to: itself at the century's start, or the bare base without any century's adapter."""
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
         super().__post_init__()
-        if self.reference not in REFERENCES:
-            raise ValueError(f"reference={self.reference!r}: choose from {', '.join(map(repr, REFERENCES))}")
+        if self.reference not in self.references:
+            raise ValueError(f"reference={self.reference!r}: choose from {', '.join(map(repr, self.references))}")
         if self.reference == "base" and self.weights == "full":
             raise ValueError("reference='base': with weights='full' a policy has no base but itself; choose reference='century'")
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from agents.lifelong_dpo import DPO_REFERENCES, DPOReference, LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, Reward
 from pg_envs.models.ref import ModelRef
 from pg_envs.ranks import by_first, is_first, share_of
@@ -68,10 +69,15 @@ class RewardModelConfig(RewardTrainingConfig):
 
     reward_model: RewardKind = "implicit"
     """``implicit`` or ``score``, see ``agents.reward_models``."""
+    reward_reference: DPOReference = "uniform"
+    """What an implicit reward model is held to while it learns, see ``LifelongDPOConfig``. With ``uniform`` the policy that its rewards
+    lead to at ``kl`` 1 is as divided as the voters are."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         super().__post_init__()
+        if self.reward_reference not in DPO_REFERENCES:
+            raise ValueError(f"reward_reference={self.reward_reference!r}: choose from {', '.join(map(repr, DPO_REFERENCES))}")
         if self.reward_model not in KINDS:
             raise ValueError(f"reward_model={self.reward_model!r}: choose from {', '.join(map(repr, KINDS))}")
 
@@ -151,7 +157,6 @@ def remembering(
 
 
 def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: int, config: RewardModelConfig) -> Scores:
-    from agents.lifelong_dpo import LifelongDPOConfig, dpo
     from pg_envs.models.loading import load_tokenizer
     from pg_envs.models.transformers_engine import TransformersEngine
 
@@ -160,6 +165,7 @@ def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: 
         n_epochs=config.reward_epochs,
         batch_size=config.reward_batch_size,
         gradient_checkpointing=config.gradient_checkpointing,
+        reference=config.reward_reference,
     )
     learnt = [dpo(start, dataset, folder / str(k), seed, settings) for k, dataset in enumerate(datasets)]
     end = load_tokenizer(start).eos_token

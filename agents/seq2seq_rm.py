@@ -32,7 +32,7 @@ class Seq2SeqRMConfig(RewardTrainingConfig):
     """Settings."""
 
     held_out: float = 0.1
-    """Share of the votes that the rewriter does not learn from, but is judged by; in [0, 1)."""
+    """Share of the items whose votes the rewriter does not learn from, but is judged by; in [0, 1)."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -58,10 +58,14 @@ class Seq2SeqRM(TrainingAgent):
 
 
 def split(preferences: Dataset, held_out: float, seed: int) -> tuple[Dataset, Dataset]:
-    """The preferences to learn from, and a random share (rounded down) to be judged by."""
-    n = int(len(preferences) * held_out)
-    shuffled = preferences.shuffle(seed=seed)
-    return shuffled.select(range(n, len(shuffled))), shuffled.select(range(n))
+    """The preferences to learn from, and those on a random share of the items (rounded down) to be judged by.
+
+    By items, since the same vote put in another way, or another comparison of the same options, has been learnt with the first.
+    """
+    of_row = np.array(preferences["item"])
+    items = np.unique(of_row)
+    judged = np.isin(of_row, np.random.default_rng(seed).permutation(items)[: int(len(items) * held_out)])
+    return preferences.select(np.flatnonzero(~judged)), preferences.select(np.flatnonzero(judged))
 
 
 def rewriting_prompt(prompt: str, answer: str) -> str:

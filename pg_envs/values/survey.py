@@ -82,7 +82,7 @@ def to_preference_dataset(survey: Sequence[Comparison], votes: np.ndarray, rng: 
         letters_only: Use only the forms whose answer is a letter or a word, which are short; else all forms.
 
     Returns:
-        ``datasets.Dataset`` with conversational ``prompt``, ``chosen``, ``rejected``.
+        ``datasets.Dataset`` with conversational ``prompt``, ``chosen``, ``rejected``, and ``item``, the content hash of what was voted on.
 
     Raises:
         ValueError: If survey and votes differ in length.
@@ -109,6 +109,7 @@ def to_preference_dataset(survey: Sequence[Comparison], votes: np.ndarray, rng: 
                     "prompt": [{"role": "user", "content": form.prompt(item, order)}],
                     "chosen": [{"role": "assistant", "content": answers[order.index(preferred)]}],
                     "rejected": [{"role": "assistant", "content": answers[order.index(other)]}],
+                    "item": item.content_hash,
                 }
             )
     return Dataset.from_list(rows)

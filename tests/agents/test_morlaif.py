@@ -22,6 +22,7 @@ from agents.principles import SETS, Principle, PrincipleError, load_principles
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.ref import ModelRef
 from pg_envs.values.dimensions import DIMENSIONS
+from pg_envs.values.forms import forms_for
 from pg_envs.values.questionnaire import load_questionnaire
 from pg_envs.values.survey import make_comparisons
 
@@ -157,8 +158,14 @@ def test_half_are_the_most_decided():
     assert sorted(most_decided_and_others(log_odds, 99, np.random.default_rng(0))) == [0, 1, 3, 4, 5, 6]
 
 
-def texts(row):
-    return row["chosen"][0]["content"], row["rejected"][0]["content"]
+def chooses_first(row, comparison):
+    """Whether a row's chosen answer stands for the comparison's first option: which of the ways of asking the row is tells."""
+    item = comparison.item
+    ways = {form.prompt(item, order): (form, order) for form in forms_for(len(item.options)) for order in form.orders}
+    form, order = ways[row["prompt"][0]["content"]]
+    sides = [order[form.answers(item, order).index(row[side][0]["content"])] for side in ("chosen", "rejected")]
+    assert set(sides) == {comparison.first, comparison.second}
+    return sides[0] == comparison.first
 
 
 def test_rows_share_out_the_feedback():
@@ -168,6 +175,15 @@ def test_rows_share_out_the_feedback():
     by_prompt = [row["prompt"][0]["content"] for row in rows]
     certain = [SURVEY[0].item.context in prompt for prompt in by_prompt]
     assert sum(certain) == 4
+
+
+@pytest.mark.parametrize("sure_of_first", [True, False])
+def test_what_feedback_favours_is_chosen(sure_of_first):
+    log_odds = np.array([50.0 if sure_of_first else -50.0])
+    rng = np.random.default_rng(0)
+    for rows in (shared_rows(SURVEY[:1], log_odds, rng, MORLAIFConfig()), margin_rows(SURVEY[:1], log_odds, rng, MORLAIFConfig())):
+        assert len(rows)
+        assert all(chooses_first(row, SURVEY[0]) == sure_of_first for row in rows)
 
 
 def test_rows_with_margins():

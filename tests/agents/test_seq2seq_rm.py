@@ -68,10 +68,13 @@ def test_a_pair_gives_a_correction_and_an_identity():
 
 
 def test_what_is_held_out_is_not_learnt_from():
-    rows = pairs().add_column("number", range(4))
+    items = [str(number % 5) for number in range(20)]
+    rows = Dataset.from_dict({"number": range(20), "item": items})
     learnt, held_out = split(rows, 0.5, seed=3)
-    assert len(held_out) == 2
-    assert sorted([*learnt["number"], *held_out["number"]]) == [0, 1, 2, 3]
+    assert sorted([*learnt["number"], *held_out["number"]]) == list(range(20))
+    assert len(set(held_out["item"])) == 2
+    assert not set(held_out["item"]) & set(learnt["item"])
+    assert len({frozenset(split(rows, 0.5, seed)[1]["item"]) for seed in range(8)}) > 1
     assert len(split(rows, 0.0, seed=3)[1]) == 0
 
 
