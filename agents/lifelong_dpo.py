@@ -8,27 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 from agents.base import AgentConfig
-from agents.reference import ReferenceConfig, hold_to
+from agents.reference import REFERENCES, Reference, ReferenceConfig, hold_to
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
-
-DPOReference = Literal["uniform", "century", "base"]
-DPO_REFERENCES: tuple[DPOReference, ...] = get_args(DPOReference)
 
 
 @dataclass(frozen=True)
 class LifelongDPOConfig(ReferenceConfig):
     """Settings."""
 
-    references: ClassVar[tuple[str, ...]] = DPO_REFERENCES
-    reference: DPOReference = "uniform"  # type: ignore[assignment]
-    """What the policy is held to: ``uniform``, answers that are all equally likely; ``century``, itself at the century's start; or
-    ``base``, the bare base. With ``uniform`` and beta 1 the best policy is as divided over two answers as the voters are. With ``century``
-    it multiplies the voters' odds with its own of before, so that century after century it holds more strongly what humans hold mildly,
-    and follows late when they turn (docs/agents.md)."""
+    references: ClassVar[tuple[Reference, ...]] = REFERENCES
+    reference: Reference = "uniform"
+    """What the policy is held to. With ``uniform`` and beta 1 the best policy is as divided over two answers as the voters are. With
+    ``century`` it multiplies the voters' odds with its own of before, so that century after century it holds more strongly what humans
+    hold mildly, and follows late when they turn (docs/status.md)."""
     learning_rate: float = 2e-3
     """Peak learning rate of AdamW."""
     batch_size: int = 4

@@ -17,7 +17,8 @@ from agents.base import AgentConfig
 from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedback, labelled_feedback
 from agents.on_policy import Reward, rloo
 from agents.principles import load_principles
-from agents.reward_models import RewardModelConfig, Scores, judge_ahead, reward_models
+from agents.reference import REFERENCES, Reference
+from agents.reward_models import RewardModelConfig, Scores, judge_ahead, less_what_is_said_already, reward_models
 from agents.scalarisers import SCALARISERS
 from agents.training import TrainingAgent
 from agents.votes import share_out
@@ -35,6 +36,11 @@ PrincipleWeights = Literal["fitted", "even"]
 class MORLAIFConfig(RewardModelConfig):
     """Settings."""
 
+    references: ClassVar[tuple[Reference, ...]] = REFERENCES
+    reference: Reference = "uniform"
+    """What the policy is held to. With ``uniform`` it becomes what the weighed principles say; else that comes on top of what it is."""
+    reward_reference: Reference = "century"
+    """What an implicit preference model is held to while it learns. With ``century`` its score is 0 where its principle says nothing."""
     principles: str = "values"
     """``values`` (the nineteen dimensions), ``twelve`` (MORLAIF's own), or a JSON file, see ``agents.principles``."""
     feedback: FeedbackKind = "labels"
@@ -92,6 +98,8 @@ class MORLAIF(TrainingAgent):
         with reward_models(start, list(learnt.values()), out.with_name(f"{out.name}.preferences"), seed, config) as scores:
             judge_ahead(scores, preferences)
             reward = self._reward(list(learnt), scores, drawn(preferences, config.n_weighed, seed))
+            if config.reference == "uniform":
+                reward = less_what_is_said_already(reward, start, config.kl)
             return rloo(start, preferences.select_columns(["prompt"]), reward, out, seed, config)
 
     def _dataset(self, log_odds: np.ndarray, rng: np.random.Generator) -> Dataset:
@@ -179,11 +187,11 @@ def fit_weights(differences: np.ndarray) -> np.ndarray:
 
 
 def per_unit(weights: np.ndarray, differences: np.ndarray) -> np.ndarray:
-    """(K,) weights for scores as they come instead of standardised ones; mean size 1, so that the price of divergence keeps its meaning."""
+    """(K,) weights for scores as they come instead of standardised ones: the reward is then in log-odds of the votes, and at a price of 1
+    the best policy is as divided as the voters are.
+    """
     sizes = spread(differences)
-    raw = np.divide(weights, sizes, out=np.zeros_like(weights), where=sizes > 0)
-    size = np.abs(raw).mean()
-    return raw / size if size > 0 else raw
+    return np.divide(weights, sizes, out=np.zeros_like(weights), where=sizes > 0)
 
 
 def spread(differences: np.ndarray) -> np.ndarray:

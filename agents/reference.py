@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from agents.training import TrainingConfig
 
-Reference = Literal["century", "base"]
-REFERENCES: tuple[Reference, ...] = ("century", "base")
+Reference = Literal["uniform", "century", "base"]
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
 
 
 @dataclass(frozen=True)
 class ReferenceConfig(TrainingConfig):
     """What agents that hold their policy to a reference can be told."""
 
-    references: ClassVar[tuple[str, ...]] = REFERENCES
-    """What there is to choose from."""
+    references: ClassVar[tuple[Reference, ...]] = ("century", "base")
+    """What there is to choose from; ``uniform`` where an agent has a way of its own to it."""
     reference: Reference = "century"
-    """What the policy is held to: itself at the century's start, or the bare base without any century's adapter."""
+    """What the policy is held to: itself at the century's start (``century``), the bare base without any century's adapter (``base``), or
+    no model, but answers that are all equally likely (``uniform``)."""
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
@@ -30,7 +31,7 @@ class ReferenceConfig(TrainingConfig):
 
 
 def hold_to(reference: Reference, model: Any) -> None:
-    """Tell a TRL trainer that has just been made of ``model`` what its reference is.
+    """Tell a TRL trainer that has just been made of ``model`` which model its reference is; for ``uniform`` it stays the century's start.
 
     TRL holds a policy that came with an adapter to a copy of it, called ``ref``, and to the bare base where there is no such copy; a policy
     without adapters to the model that its config's name leads to (see ``pg_envs.models.trained``).

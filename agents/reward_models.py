@@ -2,7 +2,7 @@
 
 *Implicit* (the default): a policy trained by DPO is a reward model, r(x, y) = beta log(pi(y | x) / pi_start(y | x)) up to a term of
 x alone, which a comparison of answers to one prompt does not see (arXiv 2305.18290, section 4). It reads answers where the language
-model reads them.
+model reads them. Whatever DPO held it to, beta = 1 and a price of 1 for divergence from pi_start make pi the best policy.
 
 *Score*: a score head on the last token, trained with TRL's ``RewardTrainer``, as RLHF has it with large models. histtiny's three layers
 do not carry what is at stake from the question to the answer's end: of one century's votes it learnt to get 48% (one pass, two rows a vote)
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from agents.lifelong_dpo import DPO_REFERENCES, DPOReference, LifelongDPOConfig, dpo
+from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, Reward
+from agents.reference import REFERENCES, Reference
 from pg_envs.models.ref import ModelRef
 from pg_envs.ranks import by_first, is_first, share_of
 
@@ -69,15 +70,15 @@ class RewardModelConfig(RewardTrainingConfig):
 
     reward_model: RewardKind = "implicit"
     """``implicit`` or ``score``, see ``agents.reward_models``."""
-    reward_reference: DPOReference = "uniform"
+    reward_reference: Reference = "uniform"
     """What an implicit reward model is held to while it learns, see ``LifelongDPOConfig``. With ``uniform`` the policy that its rewards
     lead to at ``kl`` 1 is as divided as the voters are."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         super().__post_init__()
-        if self.reward_reference not in DPO_REFERENCES:
-            raise ValueError(f"reward_reference={self.reward_reference!r}: choose from {', '.join(map(repr, DPO_REFERENCES))}")
+        if self.reward_reference not in REFERENCES:
+            raise ValueError(f"reward_reference={self.reward_reference!r}: choose from {', '.join(map(repr, REFERENCES))}")
         if self.reward_model not in KINDS:
             raise ValueError(f"reward_model={self.reward_model!r}: choose from {', '.join(map(repr, KINDS))}")
 
@@ -180,6 +181,24 @@ def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: 
         return (settings.beta * (after - before)).T.tolist()
 
     return score
+
+
+def less_what_is_said_already(reward: Reward, start: ModelRef, kl: float) -> Reward:
+    """A reward by which on-policy training holds a policy to answers that are all equally likely, instead of to ``start``.
+
+    r(x, y) - kl log pi_start(y | x): with it the objective E[r] - kl KL(pi, pi_start) is E[r] + kl H(pi) with the entropy H, and the best
+    policy is proportional to exp(r / kl). What ``start`` says already is not added to what the reward asks for.
+    """
+    from pg_envs.models.loading import load_tokenizer
+    from pg_envs.models.transformers_engine import TransformersEngine
+
+    engine, end = TransformersEngine(), load_tokenizer(start).eos_token
+    said = remembering(lambda prompts, replies: _log_probabilities(engine, start, prompts, [r + end for r in replies]).tolist())
+
+    def lessened(prompts: Sequence[str], replies: Sequence[str]) -> list[float]:
+        return [total - kl * already for total, already in zip(reward(prompts, replies), said(prompts, replies), strict=True)]
+
+    return lessened
 
 
 def _log_probabilities(engine: Engine, model: ModelRef, prompts: Sequence[str], answers: Sequence[str]) -> np.ndarray:

@@ -90,7 +90,8 @@ def main() -> None:
     quieten_libraries()
     env: Any = gym.make("ProgressGym/Follow-v0").unwrapped
     evaluation, survey = make_questions(env.evaluation.items), make_questions(env.survey_data.questionnaire.items, VOTE_FORMS)
-    config, rng = LifelongDPOConfig(), np.random.default_rng(0)
+    # Held to a model as the bare trainer is, so that both do the same work.
+    config, rng = LifelongDPOConfig(reference="century"), np.random.default_rng(0)
     votes = at_most_per_item(rng.choice([-1, 1], (1, len(env.survey))), env.survey, config.comparisons_per_item, rng)
     pairs = to_preference_dataset(env.survey, votes, rng)
     counts = {"evaluation_questions": len(evaluation), "survey_questions": len(survey), "pairs": len(pairs)}

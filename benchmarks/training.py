@@ -85,10 +85,11 @@ def main() -> None:
     rng = np.random.default_rng(0)
     votes = rng.choice([-1, 1], len(env.survey))
     rows = to_preference_dataset(env.survey, votes, rng).shuffle(seed=0).select(range(arguments.rows))
-    prompts = rows.remove_columns(["chosen", "rejected"])
+    prompts = rows.select_columns(["prompt"])
     policy = env.initial_policy
     steps = {
-        "dpo": lambda out: dpo(policy, rows, out, 0, LifelongDPOConfig()),
+        # Held to a model as the bare trainer is, so that both do the same work.
+        "dpo": lambda out: dpo(policy, rows, out, 0, LifelongDPOConfig(reference="century")),
         "rloo": lambda out: rloo(policy, prompts, favour_short, out, 0, LifelongRLHFConfig()),
     }
     report = {"rows": arguments.rows, "turns": arguments.turns}

@@ -32,7 +32,7 @@ PAIRS = Dataset.from_list(
         for i in range(32)
     ]
 )
-DPO = LifelongDPOConfig(learning_rate=1e-2, batch_size=4)
+DPO = LifelongDPOConfig(learning_rate=1e-2, batch_size=4, reference="century")
 ON_POLICY = OnPolicyConfig(batch_size=4, n_samples=3)
 SFT = TuningConfig(learning_rate=1e-2, batch_size=8)
 QUESTIONS = [f"Question {i}?" for i in range(5)]

@@ -6,7 +6,9 @@ from datasets import Dataset
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, rloo
+from agents.reward_models import less_what_is_said_already
 from pg_envs.models.checks import fingerprint
+from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import sft
@@ -67,6 +69,17 @@ def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path):
     assert fingerprint(held["century"]) != fingerprint(held["base"])
 
 
+def test_what_is_said_already_is_not_rewarded_again(start):
+    """The best policy at a price of 1 has the start's odds times exp(reward): with the lessened reward, exp(the plain reward) alone."""
+    end = load_tokenizer(start).eos_token
+    (scored,) = TransformersEngine().choice_logprobs(start, PROMPTS[:1], [["A" + end, "B" + end]])
+    reward = less_what_is_said_already(likes_a, start, kl=1.0)
+    of_a, of_b = reward(PROMPTS[:1] * 2, ["A", "B"])
+    log_odds_at_start = scored.total[0] - scored.total[1]
+    assert abs(log_odds_at_start) > 0.01
+    assert log_odds_at_start + of_a - of_b == pytest.approx(1.0, abs=1e-3)
+
+
 def test_dpo_is_held_to_the_reference_asked_for(start, tmp_path):
     rows = Dataset.from_list(
         [
@@ -122,7 +135,7 @@ def test_all_weights_are_held_to_the_century_s_start(start, preferences, tmp_pat
         return loss
 
     monkeypatch.setattr(DPOTrainer, "compute_loss", noting)
-    dpo(start, preferences, tmp_path / "whole", 0, LifelongDPOConfig(batch_size=4, **FULL))
+    dpo(start, preferences, tmp_path / "whole", 0, LifelongDPOConfig(batch_size=4, reference="century", **FULL))
     assert losses[0] == pytest.approx(np.log(2), abs=1e-5)
 
 
