@@ -21,8 +21,10 @@ KNOWN_VERSIONS = (pg_envs.__version__,)
 RECORDED = "recorded:histtiny"
 BUNDLED = {"simulated": "simulated", "simulated-random": "simulated-random", "histtiny": RECORDED, RECORDED: RECORDED}
 """Histories whose humans are known here, and where their values come from without loading a model."""
-NO_BEARING_ON_HUMANS = ("initial_policy", "proxy", "engine", "render_mode")
-"""Arguments that may name what lies on another machine, and that human values do not depend on."""
+LEFT_OUT = ("engine", "render_mode")
+"""Arguments that need what may not be installed here, and that none of the numbers that are computed here depends on."""
+LEFT_OUT_OF_RECORDED = ("initial_policy", "proxy")
+"""Arguments that may name what lies on another machine, and that recorded human values do not depend on."""
 HUMAN_FIELDS = ("target_vector", "target_vector_upstream", "target_standard_errors")
 
 
@@ -72,9 +74,9 @@ def _formal(result: dict[str, Any]) -> list[str]:
 def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]:
     """What differs from the humans that ship with the package, and from what a simulated history gives for these policies."""
     config = result["config"]
-    arguments, history = config["env_args"], config["env_args"].get("history", "histtiny")
-    if BUNDLED.get(str(history)) == RECORDED:
-        arguments = {key: value for key, value in arguments.items() if key not in NO_BEARING_ON_HUMANS}
+    history = config["env_args"].get("history", "histtiny")
+    left_out = (*LEFT_OUT, *LEFT_OUT_OF_RECORDED) if BUNDLED.get(str(history)) == RECORDED else LEFT_OUT
+    arguments = {key: value for key, value in config["env_args"].items() if key not in left_out}
     if not isinstance(history, str) or history not in BUNDLED or arguments.get("questionnaire", "bundled") != "bundled":
         believed.append("the humans' values: only those of bundled histories, asked the bundled questionnaire, are known here")
         return []
@@ -85,7 +87,7 @@ def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]
     try:
         env = gym.make(config["env"], disable_env_checker=True, **{**arguments, "history": BUNDLED[history]})
         env.reset(seed=config["seed"])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, gym.error.Error) as error:
         return [f"config: env_args: no such environment can be made: {str(error)[:200]}"]
     inner: Any = env.unwrapped
     problems = [] if inner.history.labels == tuple(result["history"]["centuries"]) else ["history: centuries: not those of env_args"]

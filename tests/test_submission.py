@@ -3,6 +3,7 @@
 import copy
 import json
 
+import gymnasium as gym
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,6 +128,21 @@ def test_other_shortcomings_are_each_named(good, check):
 )
 def test_other_settings_than_the_numbers_were_made_with_are_found(keys, value, words, good, check):
     assert any(words in problem for problem in check(changed(good["Follow"], keys, value))[0])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("render_mode", "human"), ("render_mode", ["ansi"]), ("engine", "vllm"), ("engine", "openai:http://there:8000/v1")]
+)
+def test_what_no_number_depends_on_is_neither_made_here_nor_held_against_a_result(key, value, good, check):
+    assert check(changed(good["Follow"], ("config", "env_args", key), value)) == ([], [])
+
+
+def test_whatever_gymnasium_refuses_is_a_reason(good, check, monkeypatch):
+    def refuse(*_, **__):
+        raise gym.error.DependencyNotInstalled("pygame is not installed")
+
+    monkeypatch.setattr(gym, "make", refuse)
+    assert check(good["Follow"])[0] == ["config: env_args: no such environment can be made: pygame is not installed"]
 
 
 def test_humans_that_are_not_known_here_are_said_to_be_believed(good, check):
