@@ -175,6 +175,26 @@ def test_bad_input_is_named_with_what_to_choose_from(arguments, words, workplace
         assert word in said
 
 
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [("None[0]", TypeError), ("raise ValueError('from elsewhere')", ValueError), ("self.century_rng(None)", TypeError)],
+)
+def test_bug_of_an_agent_is_shown_with_its_traceback(line, kind, workplace):
+    (workplace / "stoppable.py").write_text(AGENT_MODULE.replace("        votes = ", f"        {line}\n        votes = "))
+    with pytest.raises(kind) as raised:
+        main(["run", "--agent", "stoppable:Stoppable", "--history", "simulated"])
+    assert any(entry.path == workplace / "stoppable.py" for entry in raised.traceback)
+
+
+def test_file_that_may_not_be_read_is_named(workplace, monkeypatch, capsys):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pg_envs.submission.read_result", refuse)
+    assert main(["submit-check", "it"]) == 2
+    assert "Permission denied: 'it'" in capsys.readouterr().err
+
+
 def test_bad_input_leaves_no_folder(workplace):
     for arguments in (["--agent", "magician"], ["--history", "neolithic"], ["--env-args", "lookahead=2"], ["--seed", "-1"]):
         assert main([*QUICK, *arguments]) == 2
