@@ -133,7 +133,7 @@ class OneRun:
         progress = read_progress(self.folder)
         for act in progress.acts:
             check_policy_files(act, self.folder)
-        remove_unfinished(self.folder, self._env.unwrapped.history.labels[len(progress.acts) + 1 :])
+        remove_unfinished(self.folder, self._env.unwrapped.history.labels, progress.acts)
         write_json(self.folder / CONFIG, self.config)
         return progress
 
