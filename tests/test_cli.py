@@ -134,6 +134,19 @@ def test_settings_are_json_where_they_can_be():
     assert settings == {"a": 1, "b": 1e-3, "c": True, "d": None, "e": ["x", 2], "f": "majority", "g": "x=y", "h": ""}
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "[NaN]", '{"a": -1e999}'])
+def test_numbers_that_json_does_not_have_stay_text(text):
+    assert parse_settings([f"a={text}"]) == {"a": text}
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+def test_setting_that_is_no_finite_number_is_named_and_leaves_nothing(number, workplace, capsys):
+    (workplace / "stoppable.py").write_text(AGENT_MODULE)
+    assert main(["run", "--agent", "stoppable:Stoppable", "--history", "simulated", "--agent-args", f"loudness={number}"]) == 2
+    assert f"setting loudness='{number}': expected float" in capsys.readouterr().err
+    assert not (workplace / "runs").exists()
+
+
 # ---------------------------------------------------------------------- input at fault
 
 
@@ -153,6 +166,7 @@ def test_settings_are_json_where_they_can_be():
         (["--env", "CartPole-v1"], ["'CartPole-v1'", *pg_envs.ENV_IDS]),
         (["--env-args", "lookahead"], ["'lookahead'", "KEY=VALUE"]),
         (["--env-args", "=2"], ["'=2'", "KEY=VALUE"]),
+        (["--env-args", "votes=sample", "scoring=centred", "votes=majority"], ["'votes=majority'", "votes is given twice"]),
         (["--agent-args", "loud"], ["'loud'", "KEY=VALUE"]),
         (["--env-args", "lookahead=2"], ["ProgressGym/Follow-v0", "'lookahead'", "query_budget", "scoring"]),
         (["--env", "ProgressGym/Predict-v0", "--env-args", "ahead=2"], ["'ahead'", "lookahead", "query_budget"]),
