@@ -115,8 +115,9 @@ class OneRun:
             by_first(lambda: held.enter_context(alone_in(self.folder)))
             result = by_first(self._finished)
             if result is None:
+                resumed = by_first((self.folder / CONFIG).exists)
                 self._progress = by_first(self._take_up)
-                result = self._carry_out()
+                result = self._carry_out(resumed)
             by_first(lambda: forget_progress(self.folder))
             return result
 
@@ -137,7 +138,7 @@ class OneRun:
         write_json(self.folder / CONFIG, self.config)
         return progress
 
-    def _carry_out(self) -> dict[str, Any]:
+    def _carry_out(self, resumed: bool) -> dict[str, Any]:
         folder, config, agent = self.folder, self.config, self._agent
         started = time.perf_counter()
         done = self._progress.acts
@@ -164,7 +165,8 @@ class OneRun:
                 self._write(make_result(self._env.unwrapped, config, records, agent.events))
             raise
         result = make_result(inner, config, records, agent.events)
-        export = upstream_export(result, time.perf_counter() - started)
+        # How long the parts before a resumption took, nobody knows.
+        export = upstream_export(result, None if resumed else time.perf_counter() - started)
         for name in BASELINES:
             result["baselines"][name] = self._baseline_score(name, result["score"])
         result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])

@@ -260,8 +260,9 @@ def test_stopped_run_is_resumed_to_the_undisturbed_result(env, workplace, no_pic
     assert main(["run", "--resume", str(folder)]) == 0
     assert (folder / "result.json").read_bytes() == (workplace / "runs" / "whole" / "result.json").read_bytes()
     exports = [json.loads((workplace / "runs" / name / "upstream.json").read_text()) for name in ("whole", "parts")]
-    for export in exports:
-        next(iter(export["stoppable:Stoppable"].values())).pop("duration_seconds")
+    durations = [next(iter(export["stoppable:Stoppable"].values())).pop("duration_seconds") for export in exports]
+    assert durations[0] > 0
+    assert durations[1] is None, "the time before it was resumed is not known"
     assert exports[0] == exports[1]
 
 
