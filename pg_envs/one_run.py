@@ -225,6 +225,7 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
 def _say_what_is_kept(folder: Path) -> None:
     from rich.console import Console
 
-    n_finished = len(read_progress(folder).acts)
+    # Not the acts: the agent may have acted in a century whose policy is not judged yet.
+    n_finished = len(read_result(folder)["steps"]) if (folder / "result.json").exists() else 0
     kept = f"{n_finished} finished centuries are in {folder}" if n_finished else "no century was finished"
     Console(stderr=True, quiet=not is_first()).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")

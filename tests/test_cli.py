@@ -90,6 +90,9 @@ def test_list_names_everything_too(workplace, capsys):
     for name in (*pg_envs.ENV_IDS, *HISTORIES, *agent_names()):
         assert name in shown
     assert "seed=0" in shown
+    environments = squeezed(shown[: shown.index("histories")])
+    for argument in ("lookahead=1", "history_epochs=1", "policy_epochs=2", "scoring=centred", "query_budget=None"):
+        assert argument in environments
 
 
 # ---------------------------------------------------------------------- a run that works
@@ -264,6 +267,21 @@ def test_stopped_run_is_resumed_to_the_undisturbed_result(env, workplace, no_pic
     assert durations[0] > 0
     assert durations[1] is None, "the time before it was resumed is not known"
     assert exports[0] == exports[1]
+
+
+def test_century_whose_policy_is_not_judged_is_not_said_to_be_finished(workplace, monkeypatch, capsys):
+    from pg_envs.challenges.follow import FollowEnv
+
+    judge = FollowEnv._judge
+
+    def stop_in_the_third_step(self, policy):
+        if self.century == 3:
+            raise KeyboardInterrupt
+        return judge(self, policy)
+
+    monkeypatch.setattr(FollowEnv, "_judge", stop_in_the_third_step)
+    assert main([*QUICK, "--name", "it"]) == 130
+    assert "Stopped: 2 finished centuries are in" in squeezed(capsys.readouterr().err)
 
 
 def test_run_stopped_again_while_it_is_replayed_keeps_what_it_had(workplace, monkeypatch):
