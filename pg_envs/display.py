@@ -141,9 +141,8 @@ def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> Non
 def _summary(env_id: str) -> str:
     """The first line of an environment's docstring, and its arguments with their defaults."""
     env_class: Any = load_env_creator(str(gym.spec(env_id).entry_point))
-    return (
-        (env_class.__doc__ or "").splitlines()[0] + "\n" + ", ".join(f"{p.name}={p.default}" for p in init_parameters(env_class).values())
-    )
+    arguments = ", ".join(f"{p.name}={p.default}" for p in init_parameters(env_class).values())
+    return (env_class.__doc__ or "").splitlines()[0] + "\n" + arguments
 
 
 def list_choices() -> None:
