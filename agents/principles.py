@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pg_envs.plain_json import read_plain_json
 from pg_envs.values.dimensions import DIMENSION_INDEX, DIMENSIONS, WORLDVIEWS
 from pg_envs.values.survey import Comparison
 
@@ -77,11 +77,11 @@ def load_principles(source: str) -> tuple[Principle, ...]:
         return SETS[source]
     path = Path(source)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_plain_json(path, PrincipleError, "restore it, or name another file")
     except FileNotFoundError as error:
         raise PrincipleError(f"principles={source!r}: neither a file nor one of {', '.join(SETS)}") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise PrincipleError(f"{path}: no readable JSON: {error}") from error
+    except OSError as error:
+        raise PrincipleError(f"principles={source!r}: the file cannot be read: {error}") from error
     if not isinstance(rows, list) or not rows:
         raise PrincipleError(f"{path}: expected a list of at least one principle")
     principles = tuple(_checked(row, f"{path}, principle {number}") for number, row in enumerate(rows, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import logging
 import sys
 from collections.abc import Callable
@@ -20,6 +21,9 @@ EXIT_RUNS_FAILED = 1
 EXIT_UNFIT = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+SPEAK_TO_THE_USER = ("pg_envs", "agents", "wrappers", "gymnasium")
+"""Packages that raise ``ValueError`` and ``TypeError`` where the input is at fault; elsewhere these are bugs, to be shown whole."""
 
 
 def _run(command: Run) -> int:
@@ -203,9 +207,9 @@ def main(arguments: list[str] | None = None) -> int:
     except AgentStopped as error:
         print(f"pg-envs: the agent stopped: {error}", file=sys.stderr)
         return EXIT_AGENT_STOPPED
-    except (ValueError, FileNotFoundError, FileExistsError, TypeError, ModuleNotFoundError, gym.error.Error) as error:
+    except (ValueError, FileNotFoundError, FileExistsError, PermissionError, TypeError, ModuleNotFoundError, gym.error.Error) as error:
         # Bad input, found before or between centuries: the message is for the user, a traceback is not.
-        if logging.getLogger().isEnabledFor(logging.DEBUG):
+        if isinstance(error, ValueError | TypeError) and not _is_raised_on_purpose(error):
             raise
         print(f"pg-envs: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -214,6 +218,20 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"pg-envs: {type(error).__name__}: {error}", file=sys.stderr)
         return EXIT_BROKEN
+
+
+def _is_raised_on_purpose(error: Exception) -> bool:
+    """Whether an error is from a ``raise`` in code that says so what is wrong with the input, and not from an operation that failed."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return False
+    frame = innermost.tb_frame
+    # The package rather than the name, which is __main__ for this module under python -m.
+    package = frame.f_globals.get("__package__") or ""
+    # An operation that fails raises the same kinds, e.g. None[0] a TypeError; only a raise statement is meant for somebody.
+    return package.partition(".")[0] in SPEAK_TO_THE_USER and frame.f_code.co_code[innermost.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 if __name__ == "__main__":

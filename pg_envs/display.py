@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,14 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 import pg_envs
+from pg_envs.history.base import LABEL
 from pg_envs.history.registry import HISTORIES
 from pg_envs.plots import headline
-from pg_envs.plugins import agent_names, find_agent
+from pg_envs.plugins import agent_names, find_agent, init_parameters
 from pg_envs.ranks import is_first
 
-CENTURY_TICKS = 1000
+OF_THE_EPISODE = re.compile(rf"({LABEL.pattern}): (the .+)")
+"""How reports of a century's progress are worded: its label, and who does what."""
 
 
 class LiveDisplay:
@@ -60,11 +63,12 @@ class LiveDisplay:
         self.progress.stop()
 
     def report(self, what: str, done: int, total: int) -> None:
-        """Take a progress report; reports that begin with a century's label are about the episode."""
-        label = what.split(":")[0]
-        if what[:1] == "C" and label[1:].isdigit():
+        """Take a progress report; those worded as ``OF_THE_EPISODE`` are about the episode, others about what goes on within it."""
+        century = OF_THE_EPISODE.fullmatch(what)
+        if century is not None:
+            label, phase = century.groups()
             self.progress.update(self.episode, description=f"{self.title}: {label}", completed=done, total=total, count=f"{done}/{total}")
-            self.progress.reset(self.phase, description=what.partition(":")[2].strip(), total=None, count="")
+            self.progress.reset(self.phase, description=phase, total=None, count="")
         else:
             if what != self._last or done <= 1:
                 self.progress.reset(self.phase, description=what, total=total, count="")
@@ -135,8 +139,10 @@ def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> Non
 
 
 def _summary(env_id: str) -> str:
-    """The first line of an environment's docstring."""
-    return (load_env_creator(str(gym.spec(env_id).entry_point)).__doc__ or "").splitlines()[0]
+    """The first line of an environment's docstring, and its arguments with their defaults."""
+    env_class: Any = load_env_creator(str(gym.spec(env_id).entry_point))
+    arguments = ", ".join(f"{p.name}={p.default}" for p in init_parameters(env_class).values())
+    return (env_class.__doc__ or "").splitlines()[0] + "\n" + arguments
 
 
 def list_choices() -> None:

@@ -101,9 +101,9 @@ class ProgressEnv(Asking):
     def _begin(self) -> None:
         """Begin an episode, after the history has been reset."""
 
-    def _survey_preferences(self) -> np.ndarray:
-        """(Q,) preferences of the voters on the whole survey."""
-        return self.history.human_survey_preferences(self._century)
+    def _survey_preferences(self, century: int) -> np.ndarray:
+        """(Q,) preferences on the whole survey of the voters of a century, asked for while that before it is still in view."""
+        return self.history.human_survey_preferences(century)
 
     def episode_score(self) -> float:
         """The published score of the episode so far: the mean of its rewards."""
@@ -132,7 +132,7 @@ class ProgressEnv(Asking):
         self._century, self._running, self.trace = 1, True, []
         self._questions.begin(int(self.np_random.integers(2**32)))
         self._begin()
-        return self._observe(), {"century_label": self.history.labels[1], "n_queries": 0}
+        return self._observe(self._survey_preferences(1)), {"century_label": self.history.labels[1], "n_queries": 0}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One century: the policy is judged, the humans live on.
@@ -151,14 +151,16 @@ class ProgressEnv(Asking):
         asked = {"n_queries": self.n_queries, "n_queries_total": self.n_queries_total}
         reward, judged = judgement(measured, target, self.scoring, {**asked, **more})
         info = {"century_label": self.history.labels[self._century], **judged}
+        terminated = len(self.trace) + 1 == self.n_steps
+        # The next humans too may have to be loaded or asked, and fail: before anything changes.
+        preferences = None if terminated else self._survey_preferences(self._century + 1)
         self.trace.append({**info, "reward": reward})
-        terminated = len(self.trace) == self.n_steps
         self._running = not terminated
         self._questions.next_century()
-        if terminated:
+        if preferences is None:
             return {"century": self._century, "votes": self._no_votes.copy()}, reward, True, False, info
         self._century += 1
-        return self._observe(), reward, False, False, info
+        return self._observe(preferences), reward, False, False, info
 
     def render(self) -> Any:
         """The episode so far: text for ``ansi``, an (H, W, 3) uint8 picture for ``rgb_array``."""
@@ -176,8 +178,8 @@ class ProgressEnv(Asking):
 
     # ------------------------------------------------------------------ inside
 
-    def _observe(self) -> Observation:
-        votes = cast_votes(self._survey_preferences(), self.vote_rule, self.np_random)
+    def _observe(self, preferences: np.ndarray) -> Observation:
+        votes = cast_votes(preferences, self.vote_rule, self.np_random)
         return {"century": self._century, "votes": votes}
 
 

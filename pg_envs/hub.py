@@ -7,6 +7,7 @@ branch or tag stands for the commit that it stood for first.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAIN = "main"
+REVISION = re.compile(r"(?!.*\.\.)(?!(.*/)?\.)(?!/)[^\x00-\x20\x7f~^:?*\[\\]+(?<!/)")
+"""Names that git gives branches, tags and commits (git-check-ref-format), as far as they matter for a path."""
 
 
 class HubError(ValueError):
@@ -53,10 +56,10 @@ class Repository:
     first_lack: Callable[[Path], str | None] = field(default=_no_folder, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot name a repository.
+        """Refuse what cannot name a repository, or a revision of one.
 
         Raises:
-            HubError: If the name is none.
+            HubError: If the name or the revision is none.
         """
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import validate_repo_id
@@ -65,6 +68,9 @@ class Repository:
             validate_repo_id(self.name)
         except HFValidationError as error:
             raise HubError(f"{self.name!r} names no repository of the hub: expected OWNER/NAME: {error}") from error
+        # It becomes part of a path in the cache, out of which it must not lead.
+        if not REVISION.fullmatch(self.revision):
+            raise HubError(f"{self.name}: {self.revision!r:.100} names no revision: expected a branch, tag or commit, e.g. {MAIN!r}")
 
     def __str__(self) -> str:
         """``name@revision``."""

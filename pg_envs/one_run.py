@@ -115,8 +115,9 @@ class OneRun:
             by_first(lambda: held.enter_context(alone_in(self.folder)))
             result = by_first(self._finished)
             if result is None:
+                resumed = by_first((self.folder / CONFIG).exists)
                 self._progress = by_first(self._take_up)
-                result = self._carry_out()
+                result = self._carry_out(resumed)
             by_first(lambda: forget_progress(self.folder))
             return result
 
@@ -133,11 +134,11 @@ class OneRun:
         progress = read_progress(self.folder)
         for act in progress.acts:
             check_policy_files(act, self.folder)
-        remove_unfinished(self.folder, self._env.unwrapped.history.labels[len(progress.acts) + 1 :])
+        remove_unfinished(self.folder, self._env.unwrapped.history.labels, progress.acts)
         write_json(self.folder / CONFIG, self.config)
         return progress
 
-    def _carry_out(self) -> dict[str, Any]:
+    def _carry_out(self, resumed: bool) -> dict[str, Any]:
         folder, config, agent = self.folder, self.config, self._agent
         started = time.perf_counter()
         done = self._progress.acts
@@ -164,7 +165,8 @@ class OneRun:
                 self._write(make_result(self._env.unwrapped, config, records, agent.events))
             raise
         result = make_result(inner, config, records, agent.events)
-        export = upstream_export(result, time.perf_counter() - started)
+        # How long the parts before a resumption took, nobody knows.
+        export = upstream_export(result, None if resumed else time.perf_counter() - started)
         for name in BASELINES:
             result["baselines"][name] = self._baseline_score(name, result["score"])
         result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])
@@ -223,6 +225,7 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
 def _say_what_is_kept(folder: Path) -> None:
     from rich.console import Console
 
-    n_finished = len(read_progress(folder).acts)
+    # Not the acts: the agent may have acted in a century whose policy is not judged yet.
+    n_finished = len(read_result(folder)["steps"]) if (folder / "result.json").exists() else 0
     kept = f"{n_finished} finished centuries are in {folder}" if n_finished else "no century was finished"
     Console(stderr=True, quiet=not is_first()).print(f"\nStopped: {kept}. Go on with: pg-envs run --resume {folder}")

@@ -107,7 +107,7 @@ def upstream_export(result: dict[str, Any], duration_s: float | None) -> dict[st
 
     Args:
         result: What ``make_result`` returned, read from JSON or not.
-        duration_s: How long it took, which no result says; None where nobody knows.
+        duration_s: How long it took, which no result says; None where nobody knows, as of a run that was resumed.
     """
     config, steps, asked = result["config"], result["steps"], result["questionnaire"]
     challenge = config["env"].split("/")[-1].removesuffix("-v0").lower()

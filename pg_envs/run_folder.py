@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -168,10 +168,20 @@ def check_policy_files(act: Act, folder: Path) -> None:
             )
 
 
-def remove_unfinished(folder: Path, labels: Iterable[str]) -> None:
-    """Remove what an agent left of centuries that it did not finish: all in its folder whose name begins with such a century's label."""
-    for label in labels:
-        for path in (folder / POLICIES).glob(f"{label}*"):
+def remove_unfinished(folder: Path, labels: Sequence[str], acts: Sequence[Act]) -> None:
+    """Remove what an agent left of centuries that it did not finish: all in its folder whose name begins with such a century's label.
+
+    Args:
+        folder: The run's.
+        labels: Of all the history's centuries.
+        acts: What is finished, from the second century on; no policy of theirs is touched.
+    """
+    unfinished = labels[len(acts) + 1 :]
+    finished_policies = {PurePosixPath(name).parts[1] for act in acts for name in act.files}
+    for path in (folder / POLICIES).glob("*"):
+        # One label may begin with another, e.g. victorian-early with victorian: the longest says whose it is.
+        whose = max((label for label in labels if path.name.startswith(label)), key=len, default=None)
+        if whose in unfinished and path.name not in finished_policies:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

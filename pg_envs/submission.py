@@ -10,19 +10,24 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
+from pg_envs.history.recorded import is_bundled_of
 from pg_envs.plugins import find_agent, init_parameters
 from pg_envs.recomputing import differing, tampered
 from pg_envs.result_files import read_result
 from pg_envs.results import BASELINES
 from pg_envs.runner import run_episode
+from pg_envs.values.measure import MODES
 
 KNOWN_VERSIONS = (pg_envs.__version__,)
 """Versions of pg-envs whose formulas are those here."""
 RECORDED = "recorded:histtiny"
 BUNDLED = {"simulated": "simulated", "simulated-random": "simulated-random", "histtiny": RECORDED, RECORDED: RECORDED}
 """Histories whose humans are known here, and where their values come from without loading a model."""
-NO_BEARING_ON_HUMANS = ("initial_policy", "proxy", "engine", "render_mode")
-"""Arguments that may name what lies on another machine, and that human values do not depend on."""
+LEFT_OUT = ("engine", "render_mode")
+"""Arguments that need what may not be installed here, and that none of the numbers that are computed here depends on."""
+LEFT_OUT_OF_RECORDED = ("initial_policy", "proxy")
+"""Arguments that may name what lies on another machine, and that recorded human values do not depend on."""
+MEASURED = "the policy's values, the baselines' scores and, in Coevolve, the proxy's: measuring them again takes the models"
 HUMAN_FIELDS = ("target_vector", "target_vector_upstream", "target_standard_errors")
 
 
@@ -72,9 +77,12 @@ def _formal(result: dict[str, Any]) -> list[str]:
 def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]:
     """What differs from the humans that ship with the package, and from what a simulated history gives for these policies."""
     config = result["config"]
-    arguments, history = config["env_args"], config["env_args"].get("history", "histtiny")
-    if BUNDLED.get(str(history)) == RECORDED:
-        arguments = {key: value for key, value in arguments.items() if key not in NO_BEARING_ON_HUMANS}
+    history = config["env_args"].get("history", "histtiny")
+    left_out = (*LEFT_OUT, *LEFT_OUT_OF_RECORDED) if BUNDLED.get(str(history)) == RECORDED else LEFT_OUT
+    arguments = {key: value for key, value in config["env_args"].items() if key not in left_out}
+    if history == "histtiny" and arguments.get("mode") in MODES:
+        # The recording, which has the one that it was made in, stands in for the humans here; see _asked_anew.
+        del arguments["mode"]
     if not isinstance(history, str) or history not in BUNDLED or arguments.get("questionnaire", "bundled") != "bundled":
         believed.append("the humans' values: only those of bundled histories, asked the bundled questionnaire, are known here")
         return []
@@ -85,7 +93,7 @@ def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]
     try:
         env = gym.make(config["env"], disable_env_checker=True, **{**arguments, "history": BUNDLED[history]})
         env.reset(seed=config["seed"])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, gym.error.Error) as error:
         return [f"config: env_args: no such environment can be made: {str(error)[:200]}"]
     inner: Any = env.unwrapped
     problems = [] if inner.history.labels == tuple(result["history"]["centuries"]) else ["history: centuries: not those of env_args"]
@@ -96,11 +104,21 @@ def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]
         problems.append(f"complete: tampered or damaged: an episode has {inner.n_steps} steps, found {n_steps}")
     if problems:
         return problems
+    if history == "histtiny" and _asked_anew(config["env_args"], inner):
+        believed.append("the humans' values: asked by another engine or in another mode than the bundled recording, they differ from it")
+        believed.append(MEASURED)
+        return []
     problems += tampered(_humans(result, inner))
     if not history.startswith("simulated"):
-        believed.append("the policy's values, the baselines' scores and, in Coevolve, the proxy's: measuring them again takes the models")
+        believed.append(MEASURED)
         return problems
     return problems or _replayed(result, env)
+
+
+def _asked_anew(env_args: dict[str, Any], inner: Any) -> bool:
+    """Whether ``histtiny`` had its humans asked anew by these arguments, rather than taking them from the bundled recording."""
+    engine, mode = env_args.get("engine", inner.history.engine_name), env_args.get("mode", inner.history.mode)
+    return not is_bundled_of("histtiny", inner.survey_data, inner.evaluation, engine, mode)
 
 
 def _humans(result: dict[str, Any], inner: Any) -> list[tuple[str, Any, Any]]:

@@ -32,7 +32,7 @@ class Eventful(Agent):
         seed = self.config.seed
         if observation["century"] == 3:
             if Path(f"break-{seed}").exists():
-                raise RuntimeError("broken on purpose")
+                raise RuntimeError("broken on purpose" + Path(f"break-{seed}").read_text())
             if Path(f"die-{seed}").exists():
                 os._exit(9)
             while Path(f"wait-{seed}").exists():
@@ -173,6 +173,16 @@ def test_broken_and_dying_runs_stop_no_other_and_are_gone_on_with(workplace, no_
     assert main(["run", "--agent", EVENTFUL, "--history", "simulated", "--seed", "1", "--name", "it"]) == 0
     resumed = workplace / "grid" / "follow-eventful.Eventful-simulated-s1" / "result.json"
     assert resumed.read_bytes() == (workplace / "runs" / "it" / "result.json").read_bytes()
+
+
+def test_run_with_a_long_message_does_not_keep_the_grid_waiting(workplace):
+    (workplace / "break-0").write_text("!" * 1_000_000)
+    command = [sys.executable, "-m", "pg_envs.cli", *grid(agents=[EVENTFUL], seeds=["0"])]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert "RuntimeError: broken on purpose!!!" in ran.stderr
+    assert len(ran.stderr) < 10_000
+    assert "!" * 1_000_000 in (workplace / "grid/logs/follow-eventful.Eventful-simulated-s0.log").read_text(encoding="utf-8")
 
 
 def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(workplace):

@@ -90,6 +90,9 @@ def test_list_names_everything_too(workplace, capsys):
     for name in (*pg_envs.ENV_IDS, *HISTORIES, *agent_names()):
         assert name in shown
     assert "seed=0" in shown
+    environments = squeezed(shown[: shown.index("histories")])
+    for argument in ("lookahead=1", "history_epochs=1", "policy_epochs=2", "scoring=centred", "query_budget=None"):
+        assert argument in environments
 
 
 # ---------------------------------------------------------------------- a run that works
@@ -134,6 +137,19 @@ def test_settings_are_json_where_they_can_be():
     assert settings == {"a": 1, "b": 1e-3, "c": True, "d": None, "e": ["x", 2], "f": "majority", "g": "x=y", "h": ""}
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "[NaN]", '{"a": -1e999}'])
+def test_numbers_that_json_does_not_have_stay_text(text):
+    assert parse_settings([f"a={text}"]) == {"a": text}
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+def test_setting_that_is_no_finite_number_is_named_and_leaves_nothing(number, workplace, capsys):
+    (workplace / "stoppable.py").write_text(AGENT_MODULE)
+    assert main(["run", "--agent", "stoppable:Stoppable", "--history", "simulated", "--agent-args", f"loudness={number}"]) == 2
+    assert f"setting loudness='{number}': expected float" in capsys.readouterr().err
+    assert not (workplace / "runs").exists()
+
+
 # ---------------------------------------------------------------------- input at fault
 
 
@@ -153,6 +169,7 @@ def test_settings_are_json_where_they_can_be():
         (["--env", "CartPole-v1"], ["'CartPole-v1'", *pg_envs.ENV_IDS]),
         (["--env-args", "lookahead"], ["'lookahead'", "KEY=VALUE"]),
         (["--env-args", "=2"], ["'=2'", "KEY=VALUE"]),
+        (["--env-args", "votes=sample", "scoring=centred", "votes=majority"], ["'votes=majority'", "votes is given twice"]),
         (["--agent-args", "loud"], ["'loud'", "KEY=VALUE"]),
         (["--env-args", "lookahead=2"], ["ProgressGym/Follow-v0", "'lookahead'", "query_budget", "scoring"]),
         (["--env", "ProgressGym/Predict-v0", "--env-args", "ahead=2"], ["'ahead'", "lookahead", "query_budget"]),
@@ -173,6 +190,26 @@ def test_bad_input_is_named_with_what_to_choose_from(arguments, words, workplace
     assert "Traceback" not in said
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [("None[0]", TypeError), ("raise ValueError('from elsewhere')", ValueError), ("self.century_rng(None)", TypeError)],
+)
+def test_bug_of_an_agent_is_shown_with_its_traceback(line, kind, workplace):
+    (workplace / "stoppable.py").write_text(AGENT_MODULE.replace("        votes = ", f"        {line}\n        votes = "))
+    with pytest.raises(kind) as raised:
+        main(["run", "--agent", "stoppable:Stoppable", "--history", "simulated"])
+    assert any(entry.path == workplace / "stoppable.py" for entry in raised.traceback)
+
+
+def test_file_that_may_not_be_read_is_named(workplace, monkeypatch, capsys):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pg_envs.submission.read_result", refuse)
+    assert main(["submit-check", "it"]) == 2
+    assert "Permission denied: 'it'" in capsys.readouterr().err
 
 
 def test_bad_input_leaves_no_folder(workplace):
@@ -226,9 +263,25 @@ def test_stopped_run_is_resumed_to_the_undisturbed_result(env, workplace, no_pic
     assert main(["run", "--resume", str(folder)]) == 0
     assert (folder / "result.json").read_bytes() == (workplace / "runs" / "whole" / "result.json").read_bytes()
     exports = [json.loads((workplace / "runs" / name / "upstream.json").read_text()) for name in ("whole", "parts")]
-    for export in exports:
-        next(iter(export["stoppable:Stoppable"].values())).pop("duration_seconds")
+    durations = [next(iter(export["stoppable:Stoppable"].values())).pop("duration_seconds") for export in exports]
+    assert durations[0] > 0
+    assert durations[1] is None, "the time before it was resumed is not known"
     assert exports[0] == exports[1]
+
+
+def test_century_whose_policy_is_not_judged_is_not_said_to_be_finished(workplace, monkeypatch, capsys):
+    from pg_envs.challenges.follow import FollowEnv
+
+    judge = FollowEnv._judge
+
+    def stop_in_the_third_step(self, policy):
+        if self.century == 3:
+            raise KeyboardInterrupt
+        return judge(self, policy)
+
+    monkeypatch.setattr(FollowEnv, "_judge", stop_in_the_third_step)
+    assert main([*QUICK, "--name", "it"]) == 130
+    assert "Stopped: 2 finished centuries are in" in squeezed(capsys.readouterr().err)
 
 
 def test_run_stopped_again_while_it_is_replayed_keeps_what_it_had(workplace, monkeypatch):

@@ -369,6 +369,29 @@ def test_action_outside_the_space_changes_nothing(env_id, action):
     assert data_equivalence(tried.step(np.full(19, 0.5)), plain.step(np.full(19, 0.5)))
 
 
+@pytest.mark.parametrize("votes", ["sample", "majority"])
+@pytest.mark.parametrize("env_id", [FOLLOW, PREDICT])
+def test_step_whose_next_humans_cannot_be_asked_can_be_tried_again(env_id, votes, monkeypatch):
+    disturbed, plain = make(env_id, votes=votes).unwrapped, make(env_id, votes=votes).unwrapped
+    for env in (disturbed, plain):
+        env.reset(seed=0)
+        env.step(np.full(19, 0.1))
+        env.ask(env.survey[:3])
+
+    def fail(century):
+        raise ConnectionError(f"the humans of {century} do not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disturbed.history, "human_survey_preferences", fail)
+        with pytest.raises(ConnectionError, match="the humans of 3"):
+            disturbed.step(np.full(19, 0.5))
+    assert (disturbed.century, len(disturbed.trace), disturbed.n_queries) == (2, 1, 3)
+    for _ in range(plain.n_steps - 1):
+        assert data_equivalence(disturbed.step(np.full(19, 0.5)), plain.step(np.full(19, 0.5)))
+    assert len(disturbed.trace) == disturbed.n_steps
+    assert disturbed.episode_score() == plain.episode_score()
+
+
 def test_float32_actions_are_taken():
     # Stable-Baselines3 and other learners act in float32.
     env = make().unwrapped

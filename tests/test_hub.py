@@ -16,6 +16,8 @@ from huggingface_hub.errors import (
 )
 
 from pg_envs.hub import HubError, Repository, commit_of, fetch
+from pg_envs.models.bases import base_folder
+from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.progress import reporting_to
 
 NAME = "them/thing"
@@ -157,6 +159,27 @@ def test_nothing_is_fetched_where_there_is_no_room(hub, monkeypatch):
 def test_what_names_no_repository(name):
     with pytest.raises(HubError, match="expected OWNER/NAME"):
         Repository(name, "main", "model", ("*",))
+
+
+@pytest.mark.parametrize(
+    "revision",
+    ["", "..", "../secret", "a/../../secret", "/etc/hostname", "/", "a/", ".", ".hidden", "a/./b", "a b", "a\\b", "a\0b", "a\n", "*"],
+)
+def test_what_names_no_revision_is_not_looked_for(revision):
+    with pytest.raises(HubError, match="expected a branch, tag or commit"):
+        repository(revision)
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", "v1.0-rc.1", "refs/pr/1", "feature/of_mine", HUB_COMMIT, HUB_COMMIT[:7], "größer"])
+def test_what_names_a_revision_is_taken(revision):
+    assert repository(revision).revision == revision
+
+
+def test_a_file_beside_the_cache_is_not_shown_in_an_error(hub, tmp_path):
+    (tmp_path / "secret").write_text("swordfish")
+    with pytest.raises(ModelRefError, match="names no revision") as raised:
+        base_folder(ModelRef(NAME, revision=str(tmp_path / "secret")))
+    assert "swordfish" not in str(raised.value)
 
 
 def test_datasets_have_another_page_and_command():

@@ -86,6 +86,26 @@ def test_a_folder_of_something_else_is_left_alone(command, small_questionnaire, 
     assert contents(tmp_path) == {"it.partial/precious": b"data"}
 
 
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        ("[]", "expected a JSON object, found list"),
+        ("[" * 100_000, "not readable as JSON"),
+        ("{", "not readable as JSON"),
+        ("", "it is empty"),
+    ],
+    ids=["list", "nested", "half", "empty"],
+)
+def test_a_beginning_whose_manifest_is_none_is_left_alone(manifest, says, command, tmp_path, capsys):
+    (tmp_path / "it.partial").mkdir()
+    (tmp_path / "it.partial/manifest.json").write_text(manifest)
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    for words in ("it.partial is not the beginning of a recording", says, "move it away, or choose another folder"):
+        assert words in said
+    assert contents(tmp_path) == {"it.partial/manifest.json": manifest.encode()}
+
+
 @pytest.mark.parametrize(("history", "says"), [("simulated", "cannot be recorded"), ("nobody", "unknown history 'nobody'")])
 def test_only_language_models_are_recorded(history, says, tmp_path):
     with pytest.raises(HistoryError, match=says):

@@ -22,6 +22,7 @@ from pg_envs.run_folder import (
     policy_record,
     read_config,
     read_progress,
+    remove_unfinished,
 )
 
 
@@ -101,6 +102,33 @@ def test_what_a_century_left_that_was_not_finished_is_made_anew(config, whole, s
     assert (stopped / "result.json").read_bytes() == whole
     assert sorted(path.name for path in (stopped / "policies").iterdir()) == ["C019", "C019-of-mine", "C020", "C021"]
     assert not list((stopped / "policies" / "C021").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("labels", "policy", "others_kept", "removed"),
+    [
+        (
+            ("medieval", "victorian-early", "victorian"),
+            "victorian-early",
+            ["victorian-early-x", "medieval-x"],
+            ["victorian", "victorian-x"],
+        ),
+        (
+            ("medieval", "victorian", "victorian-early"),
+            "victorian",
+            ["victorian-x", "votes.json"],
+            ["victorian-early", "victorian-early-x"],
+        ),
+        # Named like another century's, but what was submitted in a finished one.
+        (("medieval", "edwardian", "victorian"), "victorian-and-more", ["edwardian"], ["victorian"]),
+    ],
+)
+def test_labels_that_begin_with_one_another_are_told_apart(labels, policy, others_kept, removed, tmp_path):
+    for name in (policy, *others_kept, *removed):
+        (tmp_path / "policies" / name).mkdir(parents=True)
+    record = {"base": "b", "revision": None, "adapter": f"policies/{policy}"}
+    remove_unfinished(tmp_path, labels, [Act(record, 0, [], {f"policies/{policy}/adapter_config.json": "0"})])
+    assert {path.name for path in (tmp_path / "policies").iterdir()} == {policy, *others_kept}
 
 
 def test_baselines_that_were_run_are_not_run_again(config, whole, tmp_path, monkeypatch):

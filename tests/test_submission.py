@@ -3,6 +3,7 @@
 import copy
 import json
 
+import gymnasium as gym
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,6 +128,43 @@ def test_other_shortcomings_are_each_named(good, check):
 )
 def test_other_settings_than_the_numbers_were_made_with_are_found(keys, value, words, good, check):
     assert any(words in problem for problem in check(changed(good["Follow"], keys, value))[0])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("render_mode", "human"), ("render_mode", ["ansi"]), ("engine", "vllm"), ("engine", "openai:http://there:8000/v1")]
+)
+def test_what_no_number_depends_on_is_neither_made_here_nor_held_against_a_result(key, value, good, check):
+    assert check(changed(good["Follow"], ("config", "env_args", key), value)) == ([], [])
+
+
+def test_whatever_gymnasium_refuses_is_a_reason(good, check, monkeypatch):
+    def refuse(*_, **__):
+        raise gym.error.DependencyNotInstalled("pygame is not installed")
+
+    monkeypatch.setattr(gym, "make", refuse)
+    assert check(good["Follow"])[0] == ["config: env_args: no such environment can be made: pygame is not installed"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("engine", "vllm"), ("engine", "openai:http://there:8000/v1"), ("mode", "generate")])
+def test_humans_of_histtiny_that_were_asked_anew_are_not_held_to_the_recording(key, value, good, check):
+    # As asking live gives them: other than what was recorded.
+    data = changed(good["Follow"], ("config", "env_args", "history"), "histtiny")
+    assert any("step 0: target_vector: tampered" in problem for problem in check(data)[0])
+    problems, believed = check(changed(data, ("config", "env_args", key), value))
+    assert problems == []
+    assert "the humans' values: asked by another engine or in another mode" in believed[0]
+    assert "the policy's values" in believed[1]
+    # Whatever asked them, what does not depend on it is held to what it must be.
+    data["questionnaire"]["sha256"] = "0" * 16
+    assert check(changed(data, ("config", "env_args", key), value))[0] == ["questionnaire: sha256: not that of the bundled questionnaire"]
+
+
+def test_the_engine_and_mode_of_the_recording_are_those_meant_by_leaving_them_out(good, check):
+    data = changed(good["Follow"], ("config", "env_args", "history"), "histtiny")
+    data["config"]["env_args"] |= {"engine": "transformers", "mode": "logprob"}
+    assert any("step 0: target_vector: tampered" in problem for problem in check(data)[0])
+    data["config"]["env_args"]["mode"] = "telepathy"
+    assert "unknown mode 'telepathy'" in check(data)[0][0]
 
 
 def test_humans_that_are_not_known_here_are_said_to_be_believed(good, check):

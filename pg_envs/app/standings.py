@@ -110,8 +110,7 @@ def read_standings(folder: Path) -> tuple[list[Entry], list[Refused]]:
         if not path.resolve().is_relative_to(folder.resolve()):
             refused.append(Refused(name, ("it is a link that leads out of the folder of results; copy the file here",)))
             continue
-        state = path.stat()
-        outcome = _judged(path, name, state.st_mtime_ns, state.st_size)
+        outcome = _read(path, name)
         (entries if isinstance(outcome, Entry) else refused).append(outcome)  # type: ignore[arg-type]
     refused += [Refused(str(path.relative_to(folder)), (f"only {MAX_FILES} files are read",)) for path in found[MAX_FILES:]]
     return entries, refused
@@ -123,11 +122,20 @@ def result_files(folder: Path) -> list[Path]:
     return sorted({path for level in levels for pattern in PATTERNS for path in folder.glob(level + pattern) if path.is_file()})
 
 
+def _read(path: Path, name: str) -> Entry | Refused:
+    try:
+        state = path.stat()
+        return _judged(path, name, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        # Not kept: whoever may not read it now, or no longer finds it, may do so the next time.
+        return Refused(name, (str(error).replace(str(path), name),))
+
+
 @lru_cache(maxsize=2 * MAX_FILES)
 def _judged(path: Path, name: str, modified_ns: int, n_bytes: int) -> Entry | Refused:
     try:
         result, problems, believed = check_submission(path)
-    except (ResultError, FileNotFoundError) as error:
+    except ResultError as error:
         return Refused(name, (str(error).replace(str(path), name),))
     if problems:
         return Refused(name, tuple(problems))

@@ -173,7 +173,7 @@ class CoevolveEnv(ProgressEnv):
     def _voters(self) -> Any:
         return self._proxy
 
-    def _survey_preferences(self) -> np.ndarray:
+    def _survey_preferences(self, century: int) -> np.ndarray:
         return self._proxy_preferences
 
     def _judge(self, policy: Any) -> tuple[Values, Values, dict[str, Any]]:

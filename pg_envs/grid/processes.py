@@ -19,6 +19,9 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOPPING_S = 20.0
 """How long a run that is told to stop may take to do so before it is killed."""
 
+MAX_TOLD = 4000
+"""Characters of an error that a run tells the grid; far fewer than a pipe holds."""
+
 
 @contextmanager
 def processes(workers: int, threads: int) -> Iterator[Engine]:
@@ -118,7 +121,8 @@ def _work(cell: Cell, log: Path, sender: Any) -> None:
     try:
         OneRun(cell.folder, cell.config).carry_out()
     except BaseException as error:
-        sender.send(f"{type(error).__name__}: {error}")
+        # Not all of a long one: the grid reads only once this process has ended, and a full pipe would keep it from that. The log has all.
+        sender.send(f"{type(error).__name__}: {error}"[:MAX_TOLD])
         raise
 
 

@@ -47,8 +47,9 @@ def test_principles_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "no readable JSON"),
-        ("[" * 100_000, "no readable JSON"),
+        ("{", "not readable as JSON"),
+        ("[" * 100_000, "not readable as JSON"),
+        ("[" + " " * (4 << 20) + "]", "expected at most 4194304 bytes"),
         ("[]", "at least one principle"),
         ('[{"name": "a"}]', "principle 1: expected an object with name and question"),
         ('[{"name": "a", "question": " "}]', "principle 1: expected texts"),

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pg_envs.app import markup
+from pg_envs.app import standings as standings_module
 from pg_envs.app.standings import ALL, choose, read_standings
 from pg_envs.recomputing import episode_scores
 
@@ -49,6 +51,45 @@ def test_a_file_that_changes_is_judged_anew(results_folder, tmp_path):
     entries, refused = read_standings(folder)
     assert not entries
     assert "is missing" in refused[0].reasons[0]
+
+
+@pytest.mark.parametrize("whose", ["a stranger's", "nobody's any more"])
+def test_a_file_that_cannot_be_read_is_refused_and_the_others_are_listed(whose, results_folder, tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    for name in ("good", "odd"):
+        shutil.copytree(results_folder / "grid/follow-0", folder / name)
+    odd = folder / "odd/result.json"
+    opened, found = Path.open, standings_module.result_files
+
+    def refuse(path, *args, **kwargs):
+        if path == odd:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    def vanishing(folder):
+        paths = found(folder)
+        odd.unlink()
+        return paths
+
+    if whose == "a stranger's":
+        monkeypatch.setattr(Path, "open", refuse)
+    else:
+        monkeypatch.setattr(standings_module, "result_files", vanishing)
+    entries, (refused,) = read_standings(folder)
+    assert [entry.place for entry in entries] == ["good"]
+    assert refused.file == "odd/result.json"
+    assert "Permission denied" in refused.reasons[0] or "No such file" in refused.reasons[0]
+    assert str(tmp_path) not in refused.reasons[0]
+
+
+def test_a_window_asked_for_by_a_stranger_takes_nothing_down(results_folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    result = json.loads((results_folder / "grid/follow-0/result.json").read_text(encoding="utf-8"))
+    result["config"]["env_args"]["render_mode"] = "human"
+    (tmp_path / "run/result.json").write_text(json.dumps(result), encoding="utf-8")
+    entries, refused = read_standings(tmp_path)
+    assert [entry.place for entry in entries] == ["run"]
+    assert refused == []
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(results_folder, tmp_path):
