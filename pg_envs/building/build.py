@@ -11,11 +11,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import write_base_card
-from pg_envs.building.period import PeriodBuild, build_period, seen_from
+from pg_envs.building.period import PeriodBuild, build_period, local_files, seen_from
 from pg_envs.building.plan import BuildPlan, PlanError, read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.texts import PeriodText, read_texts
@@ -25,6 +26,7 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
+from pg_envs.storage import file_sha256
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Raises:
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
-        PlanError: If the plan cannot be carried out, or the unfinished build in ``OUT.work`` was of another one.
+        PlanError: If the plan cannot be carried out, or what is begun in ``out`` is of another one, or not known to be of this one.
         HistTextError: If there is no such text, or it does not fit.
         ModelRefError: If the base does not load.
     """
@@ -85,7 +87,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     with ExitStack() as held:
         # The first process holds the folder, for all.
         by_first(lambda: held.enter_context(alone_in(places.work)))
-        by_first(lambda: _begin(places, plan, texts))
+        by_first(lambda: _begin(places, _ingredients(plan, places, texts)))
         if plan.scratch is not None:
             make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
             write_base_card(out / BASE, plan, texts)
@@ -95,16 +97,32 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     return family
 
 
-def _begin(places: Places, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
-    """Note what is being built, or make sure that what was begun is the same."""
-    ours = {"plan": repr(plan), "texts": {label: text.sha256 for label, text in texts.items()}}
+def _ingredients(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> dict[str, Any]:
+    """All that a build is made from: the plan, and the content of what it names."""
+    return {
+        "plan": repr(plan),
+        "texts": {label: text.sha256 for label, text in texts.items()},
+        "questionnaire": load_questionnaire(plan.questionnaire).content_hash,
+        "files": [file_sha256(file) for file in local_files(plan, places.plan.parent)],
+    }
+
+
+def _begin(places: Places, ours: dict[str, Any]) -> None:
+    """Note what is being built, or make sure that what was begun is the same: finished stages are not made again."""
     places.out.mkdir(parents=True, exist_ok=True)
     path = places.work / "begun.json"
     if not path.exists():
+        if any(places.out.iterdir()):
+            raise PlanError(
+                f"{places.out} is not empty, and without {path} nothing tells what it was made from; remove it, or choose another folder"
+            )
         write_json(path, ours)
         return
     if json.loads(path.read_text(encoding="utf-8")) != ours:
-        raise PlanError(f"{places.work} is the beginning of a build from another plan or other texts; remove it, or choose another folder")
+        raise PlanError(
+            f"{places.work} and {places.out} are the beginning of a build from another plan, other texts, or other files that the plan "
+            "names; remove both, or choose another folder"
+        )
 
 
 def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import gymnasium as gym
 import numpy as np
@@ -139,12 +140,46 @@ def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
     assert same(weights(family), weights(tmp_path / "two"))
 
 
-def test_another_plan_does_not_go_on_with_a_build(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "_build_periods", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        build_history(plan, tmp_path / "family")
+@pytest.fixture
+def begun(plan, tmp_path, monkeypatch):
+    """A build that was stopped after its first period."""
+    family, whole = tmp_path / "family", building.build_chain
+
+    def stops_after_one(plan, places, chain, texts):
+        whole(plan, places, chain[:1], texts)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "build_chain", stops_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            build_history(plan, family)
+    return family
+
+
+def test_another_plan_does_not_go_on_with_a_build_unless_all_of_it_is_removed(plan, begun, monkeypatch):
     plan.write_text(plan.read_text().replace("n_excerpts = 8", "n_excerpts = 9"))
-    with pytest.raises(PlanError, match="another plan"):
+    with pytest.raises(PlanError, match=r"family\.work and \S+family are the beginning of a build from another plan.*remove both"):
+        build_history(plan, begun)
+    shutil.rmtree(begun.with_name("family.work"))
+    with pytest.raises(PlanError, match=r"family is not empty.*remove it"):
+        build_history(plan, begun)
+    assert (begun / "middle" / "README.md").exists()
+    shutil.rmtree(begun)
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    build_history(plan, begun)
+
+
+@pytest.mark.parametrize("changed", ["late.json", "items/views.csv"])
+def test_what_a_plan_names_may_not_change_while_it_is_carried_out(plan, small_questionnaire, tmp_path, monkeypatch, changed):
+    shutil.copytree(small_questionnaire, tmp_path / "items")
+    plan.write_text(plan.read_text().replace(small_questionnaire, str(tmp_path / "items")))
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "_build_periods", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            build_history(plan, tmp_path / "family")
+    path = tmp_path / changed
+    path.write_text(path.read_text().replace(" a ", " one "))
+    with pytest.raises(PlanError, match="other files that the plan names"):
         build_history(plan, tmp_path / "family")
 
 
