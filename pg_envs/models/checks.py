@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from pg_envs.models.adapter_config import check_adapter_config
 from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
-from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name, local_path
 from pg_envs.storage import file_sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -51,6 +51,19 @@ def fingerprint(ref: ModelRef) -> str:
             digest.update(file.name.encode())
             digest.update(bytes.fromhex(file_sha256(file)))
     return digest.hexdigest()[:16]
+
+
+def adapter_key(ref: ModelRef) -> str:
+    """32 hexadecimal digits that tell ``ref``'s adapter from all others: those of ``fingerprint``, and 16 of its configuration.
+
+    The same weights change the base more with a larger ``lora_alpha``, or elsewhere with other ``target_modules``.
+
+    Raises:
+        ModelRefError: As ``fingerprint``.
+        OSError: If the adapter has no configuration, which ``check_files`` finds.
+    """
+    folder = Path(loadable_name(str(ref.adapter)))
+    return fingerprint(ref) + file_sha256(folder / ADAPTER_CONFIG)[:16]
 
 
 def read_json(ref: ModelRef, path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from pg_envs.models.checks import fingerprint
+from pg_envs.models.checks import adapter_key
 from pg_envs.models.loading import load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
 from pg_envs.progress import report
@@ -63,7 +63,7 @@ class Resident:
 
     def _merge(self, ref: ModelRef) -> Any:
         """A copy of the base with the adapter's changes added in, rounded once."""
-        key = fingerprint(ref)
+        key = adapter_key(ref)
         if self._merged[0] != key:
             wide = copy.deepcopy(self._model).float()
             merged = self._load_peft(wide, ref, "default").merge_and_unload()
@@ -71,8 +71,8 @@ class Resident:
         return self._merged[1]
 
     def _use_adapter(self, ref: ModelRef) -> None:
-        # Weights, not paths, say whether an adapter is resident: a folder may have been written anew.
-        key = fingerprint(ref)
+        # Content, not paths, says whether an adapter is resident: a folder may have been written anew.
+        key = adapter_key(ref)
         if key in self._adapters:
             self._adapters[key] = self._adapters.pop(key)
         else:
