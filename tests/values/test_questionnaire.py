@@ -109,6 +109,16 @@ def test_identical_rows_are_dropped_and_repeated_ids_kept_apart(copy):
     assert dict(items.notes)["foundation.csv: rows that stand twice word for word, dropped"] == 1
 
 
+def test_a_text_under_two_ids_is_taken_once(copy, bundled):
+    def repeat(rows):
+        rows.append(["F_again", *rows[1][1:]])
+
+    edit(copy / "foundation.csv", repeat)
+    items = load_questionnaire(copy)
+    assert items.items == bundled.items
+    assert dict(items.notes) == {"foundation.csv: rows that stand twice word for word, dropped": 1}
+
+
 def test_files_that_each_number_their_items_anew_are_split_as_evenly(copy, bundled):
     def number(rows):
         for place, row in enumerate(rows[1:], start=1):
