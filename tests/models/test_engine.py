@@ -144,6 +144,18 @@ def test_generation_is_seeded_and_greedy_at_temperature_zero(random_base, tokeni
     assert greedy[0] == tokenizer.decode([token], skip_special_tokens=True).strip()
 
 
+def test_a_bases_own_habits_of_sampling_do_not_apply(random_base, tmp_path):
+    folder = shutil.copytree(random_base, tmp_path / "sure")
+    habits = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**habits, "do_sample": True, "top_p": 1e-6, "repetition_penalty": 5.0}))
+    replies = [
+        [TransformersEngine(dtype=torch.float32).generate(ModelRef(str(base)), ["Who goes there?"], 8, seed=seed) for seed in range(3)]
+        for base in (folder, random_base)
+    ]
+    assert replies[0] == replies[1]
+    assert len({reply for (reply,) in replies[0]}) == 3
+
+
 def test_a_conversation_is_read_as_the_template_writes_it(tokenizer):
     from pg_envs.models.encoding import encode_prompts
 
