@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
 from pg_envs.building.plan import ScratchPlan
 from pg_envs.models.loading import default_device, has_fast_bfloat16
+from pg_envs.models.tuning import last_checkpoint
 from pg_envs.values.dimensions import N_DIMENSIONS
 
 END_WEIGHT = 0.1
@@ -218,4 +219,4 @@ def train_steps(
     )
     dataset = BatchDataset(n_steps, seed, make_batch)
     trainer = trainer_class(model=model, args=arguments, train_dataset=dataset, data_collator=lambda batches: batches[0])
-    trainer.train(resume_from_checkpoint=any(work.glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=last_checkpoint(work))

@@ -2,9 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 
+from pg_envs.building.base import llama_sizes
 from pg_envs.building.lessons import ALL_FORMS, LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, option_probabilities
-from pg_envs.building.pretrain import END_WEIGHT, SHAPE_STEP, BatchDataset, lesson_batch
+from pg_envs.building.plan import ScratchPlan
+from pg_envs.building.pretrain import (
+    END_WEIGHT,
+    SHAPE_STEP,
+    AnswerTrainer,
+    BatchDataset,
+    lesson_batch,
+    make_model,
+    text_batch,
+    train_steps,
+)
 from pg_envs.building.quality import agreement, distance_closed
 from pg_envs.values import scoring
 from pg_envs.values.questionnaire import load_questionnaire
@@ -60,6 +72,15 @@ def test_batches_depend_on_seed_and_step_alone():
     dataset = BatchDataset(5, 7, lambda step, rng: {"x": rng.random(), "step": step})
     assert dataset[3] == dataset[3] != dataset[2]
     assert dataset[3] != BatchDataset(5, 8, dataset.make_batch)[3]
+
+
+def test_a_checkpoint_that_was_being_written_when_a_build_was_killed_is_passed_over(tokenizer, tmp_path):
+    model = make_model(tokenizer, 0, llama_sizes(ScratchPlan(hidden_size=64, intermediate_size=64, n_layers=2)))
+    before = model.lm_head.weight.detach().clone()
+    (tmp_path / "work" / "checkpoint-100").mkdir(parents=True)
+    stream = np.arange(3000) % len(tokenizer)
+    train_steps(AnswerTrainer, model, lambda _, rng: text_batch([stream], rng), tmp_path / "work", 2, 0, 1e-3)
+    assert not torch.equal(model.lm_head.weight, before)
 
 
 def test_agreement_and_distance():
