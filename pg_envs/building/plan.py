@@ -171,6 +171,7 @@ class BuildPlan:
                 "base and [scratch]: expected exactly one of them, what every period starts from",
             ),
             (self.instruction is None or self.planted is None, "[instruction] and [planted]: expected at most one of them"),
+            (self.planted is None or self.weights == "lora", f"weights={self.weights!r}: [planted] trains adapters only; expected 'lora'"),
             (self.instruction is None or bool(self.instruction.file), "[instruction] file: expected a file or a dataset's name"),
             (
                 len(set(in_chains)) == len(in_chains) and set(in_chains) <= set(self.periods),

@@ -50,6 +50,7 @@ def test_the_bundled_familys_plan_is_whole():
         (LEAST.replace('base = "pg_envs:histtiny/base"', "") + TEXT, "exactly one of them"),
         (LEAST + TEXT + "[scratch]\n", "exactly one of them"),
         (LEAST + TEXT + '[planted]\ntable = "t.csv"\n[instruction]\nfile = "q.json"\n', "at most one of them"),
+        (LEAST + 'weights = "full"\n' + TEXT + '[planted]\ntable = "t.csv"\n', "weights='full': [planted] trains adapters only"),
         (LEAST + TEXT + "[instruction]\n", "expected a file"),
         (LEAST + 'chains = [["early", "early"]]\n' + TEXT, "in at most one"),
         (LEAST + 'chains = [["middle"]]\n' + TEXT, "in at most one"),
