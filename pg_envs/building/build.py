@@ -16,12 +16,15 @@ from typing import Any
 from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import write_base_card
-from pg_envs.building.period import PeriodBuild, build_period, local_files, seen_from
+from pg_envs.building.checks import check_held_out, check_lessons
+from pg_envs.building.period import PeriodBuild, build_period, instruction_source, local_files, seen_from
 from pg_envs.building.plan import BuildPlan, PlanError, read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.texts import PeriodText, read_texts
+from pg_envs.data.loading import load_timelessqa
 from pg_envs.history.built import BASE, FAMILY, Family
 from pg_envs.models.checks import check_files
+from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
@@ -67,7 +70,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
         PlanError: If the plan cannot be carried out, or what is begun in ``out`` is of another one, or not known to be of this one.
-        HistTextError: If there is no such text, or it does not fit.
+        HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
         ModelRefError: If the base does not load.
     """
     plan = read_plan(plan_file)
@@ -78,12 +81,14 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         raise PlanError(
             f"{plan_file}: workers > 1, [scratch] and [planted] are for one process, and {n_ranks()} were launched; leave one out"
         )
-    if plan.planted is not None:
-        read_table(seen_from(plan_file.parent, plan.planted.table), plan.periods)
-    if plan.base:
-        check_files(ModelRef.parse(plan.base))
+    _check_files(plan, plan_file.parent)
     report("reading the texts", 0, 1)
     texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
+    if plan.base:
+        tokenizer = load_tokenizer(ModelRef.parse(plan.base))
+        check_held_out(texts, tokenizer)
+        if plan.planted is not None:
+            check_lessons(texts, tokenizer)
     with ExitStack() as held:
         # The first process holds the folder, for all.
         by_first(lambda: held.enter_context(alone_in(places.work)))
@@ -95,6 +100,17 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         family = Family(plan.name, plan.periods, plan.weights, plan.base)
         by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
+
+
+def _check_files(plan: BuildPlan, plan_folder: Path) -> None:
+    """Read what the plan names, so that nothing is missing once it is needed."""
+    if plan.planted is not None:
+        read_table(seen_from(plan_folder, plan.planted.table), plan.periods)
+    if plan.instruction is not None:
+        for source in dict.fromkeys(instruction_source(plan.instruction, plan_folder, label) for label in plan.periods):
+            load_timelessqa(source)
+    if plan.base:
+        check_files(ModelRef.parse(plan.base))
 
 
 def _ingredients(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import torch
 from tokenizers.processors import TemplateProcessing
 
 from pg_envs.building.base import llama_sizes
+from pg_envs.building.checks import check_lessons
 from pg_envs.building.lessons import ALL_FORMS, LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, option_probabilities
-from pg_envs.building.plan import ScratchPlan
+from pg_envs.building.plan import PlanError, ScratchPlan
 from pg_envs.building.pretrain import (
     END_WEIGHT,
     SHAPE_STEP,
@@ -93,6 +94,14 @@ def test_each_of_several_answers_is_learnt_by_its_first_token(tokenizer):
     assert batch["weights"].sum().item() == pytest.approx(1 + END_WEIGHT)
     with pytest.raises(ValueError, match=r"answers \['A', 'A'\]: expected different first tokens"):
         lesson_batch([Lesson("Which?", (("A", 0.5), ("A", 0.5)))], tokenizer)
+
+
+def test_a_base_that_cannot_tell_answers_apart_is_refused():
+    def alike(text, add_special_tokens):
+        return SimpleNamespace(input_ids=[7, *text.encode()])
+
+    with pytest.raises(PlanError, match="begins the answers A, B alike"):
+        check_lessons({}, alike)
 
 
 def test_tokens_of_large_vocabularies_stay_what_they_are():
