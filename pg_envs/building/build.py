@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
-from pg_envs.building.period import PeriodBuild, build_period, instruction_source, local_files, seen_from
+from pg_envs.building.period import PeriodBuild, absolute_base, build_period, instruction_source, local_files, seen_from
 from pg_envs.building.plan import BuildPlan, PlanError, read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.texts import PeriodText, read_texts
@@ -74,6 +74,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         ModelRefError: If the base does not load.
     """
     plan = read_plan(plan_file)
+    plan = replace(plan, base=absolute_base(plan.base, plan_file.parent))
     places = Places(plan_file, text or plan_file.parent / plan.text.folder, out)
     if (out / FAMILY).exists():
         raise FileExistsError(f"{out} has a finished family, and nothing is overwritten; choose another folder")

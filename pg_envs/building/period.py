@@ -20,7 +20,7 @@ from pg_envs.building.texts import PeriodText
 from pg_envs.data.loading import TIMELESSQA_FILE, load_timelessqa
 from pg_envs.history.built import BASE
 from pg_envs.models.checks import ADAPTER_CONFIG
-from pg_envs.models.ref import ModelRef, local_path
+from pg_envs.models.ref import ASSET_PREFIX, ModelRef, local_path
 from pg_envs.models.trained import WEIGHTS
 from pg_envs.models.tuning import sft
 from pg_envs.ranks import by_first
@@ -170,6 +170,14 @@ def instructions(source: str) -> Dataset:
 def seen_from(folder: Path, name: str) -> str:
     """A file's path as seen from ``folder``, if it is there; else the name itself, as of a dataset on the hub."""
     return str(folder / name) if (folder / name).exists() else name
+
+
+def absolute_base(name: str, plan_folder: Path) -> str:
+    """A plan's base; if it is a folder, by its absolute path: the family names it, and is used from anywhere."""
+    if not name or name.startswith(ASSET_PREFIX):
+        return name
+    folder = local_path(seen_from(plan_folder, name))
+    return str(folder.resolve()) if folder is not None and folder.is_dir() else name
 
 
 def local_files(plan: BuildPlan, plan_folder: Path) -> list[Path]:

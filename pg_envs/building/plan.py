@@ -122,8 +122,8 @@ class BuildPlan:
         periods: Labels, oldest first; each has a folder of that name in ``text.folder``.
         text: The periods' texts.
         pretraining: Continued pretraining.
-        base: What every period starts from: a folder, a hub id (``OWNER/NAME@REVISION``) or ``pg_envs:histtiny/base``; empty with
-            ``scratch``.
+        base: What every period starts from: a folder (seen from the plan's), a hub id (``OWNER/NAME@REVISION``) or
+            ``pg_envs:histtiny/base``; empty with ``scratch``.
         scratch: How the base is made, if it is made here.
         instruction: Instruction tuning from a file, or none.
         planted: Instruction tuning that plants values, or none.

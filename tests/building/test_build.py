@@ -206,6 +206,17 @@ def from_nothing(plan):
     plan.write_text("\n".join(line for line in plan.read_text().splitlines() if not line.startswith("base")) + "\n" + SCRATCH)
 
 
+def test_a_base_beside_the_plan_is_found_from_anywhere(plan, random_base, small_questionnaire, tmp_path, monkeypatch):
+    shutil.copytree(random_base, tmp_path / "bases" / "small")
+    plan.write_text(plan.read_text().replace(str(random_base), "bases/small"))
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.chdir(tmp_path.parent)
+    build_history(plan.relative_to(tmp_path.parent), tmp_path / "family")
+    monkeypatch.chdir("/")
+    history = make_history(f"built:{tmp_path / 'family'}", *_halves(small_questionnaire))
+    assert history.refs[0] == ModelRef(str(tmp_path / "bases" / "small"), adapter=str(tmp_path / "family" / "early"))
+
+
 def test_instructions_that_are_missing_are_named_before_any_work(plan, tmp_path):
     (tmp_path / "late.json").unlink()
     with pytest.raises(HistTextError, match=r"late\.json"):
