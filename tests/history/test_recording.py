@@ -181,6 +181,15 @@ def test_a_file_about_something_else_is_refused(copy, small_questionnaire, name,
         use(copy, small_questionnaire)
 
 
+def test_a_small_file_that_unpacks_to_much_is_refused(copy, small_questionnaire):
+    schema = read(copy, REPLIES).schema
+    n_rows, length = 2000, 40_000
+    replace(copy, REPLIES, pa.table({"prompt": map(str, range(n_rows)), "reply": n_rows * ["a" * length]}, schema=schema))
+    assert (copy / REPLIES).stat().st_size < n_rows * length / 1000
+    with pytest.raises(RecordingError, match=f"{REPLIES}: expected at most 67108864 bytes of numbers and texts, found more"):
+        use(copy, small_questionnaire)
+
+
 def test_nothing_is_read_before_it_is_needed(copy, small_questionnaire):
     truncate(copy / data_file("C021", "values"))
     env = use(copy, small_questionnaire)
