@@ -16,6 +16,8 @@ from pg_envs.storage import file_sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+PEFT_RANK = 8
+"""PEFT's own, where a configuration names none."""
 
 
 def check_files(ref: ModelRef) -> None:
@@ -97,7 +99,7 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights in ``ref``'s adapter, which lies in the folder ``name``.
 
     Raises:
-        ModelRefError: If they are missing, damaged, or say that they are for another base.
+        ModelRefError: If they are missing, damaged, do not fit each other, or say that they are for another base.
     """
     adapter = local_path(name)
     if adapter is None or not adapter.is_dir():
@@ -105,7 +107,9 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     config = read_json(ref, adapter / ADAPTER_CONFIG)
     check_adapter_config(ref, adapter / ADAPTER_CONFIG, config)
     _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
-    return _shapes(ref, adapter / ADAPTER_WEIGHTS)
+    shapes = _shapes(ref, adapter / ADAPTER_WEIGHTS)
+    _check_ranks(ref, shapes, None if config.get("rank_pattern") else config.get("r", PEFT_RANK))
+    return shapes
 
 
 def base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
@@ -140,6 +144,20 @@ def _check_base_name(ref: ModelRef, trained_on: str) -> None:
         raise ModelRefError(f"{ref}: the adapter was trained on another base, {trained_on!r}")
 
 
+def _check_ranks(ref: ModelRef, adapter: dict[str, tuple[int, ...]], rank: int | None) -> None:
+    """Refuse matrices that are none, or are not of one rank (LoRA: A is (r, in), B is (out, r)): ``rank``, unless layers may differ."""
+    ranks: dict[str, int] = {}
+    for name, shape in adapter.items():
+        for part, axis in ((".lora_A.", 0), (".lora_B.", 1)):
+            if part not in name:
+                continue
+            if len(shape) != 2:
+                raise ModelRefError(f"{ref}: the adapter is damaged: {name} has shape {shape}; expected two axes")
+            expected = ranks.setdefault(name.split(part)[0], rank or shape[axis])
+            if shape[axis] != expected:
+                raise ModelRefError(f"{ref}: the adapter is damaged: {name} has shape {shape}; expected rank {expected}")
+
+
 def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[str, tuple[int, ...]]) -> None:
     """Refuse an adapter whose matrices do not fit the base's (LoRA: A is (r, in), B is (out, r))."""
     for name, shape in adapter.items():
@@ -149,7 +167,7 @@ def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[st
             module = name.split(part)[0].removeprefix("base_model.model.") + ".weight"
             if module not in base:
                 raise ModelRefError(f"{ref}: the adapter is for another base: it changes {module!r}, which this base does not have")
-            if shape[axis] != base[module][axis]:
+            if len(base[module]) != 2 or shape[axis] != base[module][axis]:
                 raise ModelRefError(
                     f"{ref}: the adapter is for another base: {name} has shape {shape}, the base's {module} has {base[module]}"
                 )
