@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from contextlib import closing
@@ -14,9 +13,10 @@ import numpy as np
 from pg_envs.alone import LOCK_FILE, alone_in
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.live import LiveHistory
-from pg_envs.history.recording import KINDS, MANIFEST, MAX_MANIFEST_BYTES, Manifest, RecordingError, data_file, read_limited
+from pg_envs.history.recording import KINDS, MANIFEST, MANIFEST_LIMITS, Manifest, RecordingError, data_file
 from pg_envs.history.recording_data import write_century
 from pg_envs.history.registry import make_history
+from pg_envs.plain_json import read_plain_json
 from pg_envs.progress import report
 from pg_envs.results import versions, write_json
 from pg_envs.run_folder import has_begun
@@ -119,10 +119,11 @@ def _check_beginning(partial: Path, manifest: Manifest) -> None:
     if not has_begun(partial):
         return
     path, ours = partial / MANIFEST, manifest.to_json()
+    remedy = f"{partial} is not the beginning of a recording; move it away, or choose another folder"
     try:
-        theirs = json.loads(read_limited(path, MAX_MANIFEST_BYTES))
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"{partial} is not the beginning of a recording: {error}; move it away, or choose another folder") from error
+        theirs = read_plain_json(path, RecordingError, remedy, MANIFEST_LIMITS)
+    except OSError as error:
+        raise RecordingError(f"{error}; {remedy}") from error
     differing = [key for key in ours if key != "files" and theirs.get(key) != ours[key]]
     if differing:
         key = differing[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pg_envs.building.card import write_card
-from pg_envs.building.plan import BuildPlan, InstructionPlan
+from pg_envs.building.plan import SEEDS_A_PERIOD, BuildPlan, InstructionPlan
 from pg_envs.building.planted import plant, read_table
 from pg_envs.building.quality import Quality, quality_of
 from pg_envs.building.texts import PeriodText
@@ -29,9 +29,6 @@ from pg_envs.values.items import Questionnaire
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-SEEDS_A_PERIOD = 10
-"""Seeds of a period's stages lie within so many."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from transformers import TrainingArguments
 from pg_envs.building.lessons import ALL_FORMS, LessonBook
 from pg_envs.building.plan import PlanError
 from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson_batch, similar_lengths, text_batch, token_stream
+from pg_envs.history.trajectories import read_trajectory
 from pg_envs.models.ref import ModelRef, local_path
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import finetune
@@ -42,8 +42,7 @@ def read_table(table: str, periods: Sequence[str]) -> np.ndarray:
     """
     path = local_path(table) or Path(table)
     try:
-        rows = {row["dimension"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
-        values = np.array([[float(rows[dimension.key][period]) for dimension in DIMENSIONS] for period in periods])
+        values = read_trajectory(path, periods)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise PlanError(
             f"{path}: expected a column 'dimension' and one for each of {', '.join(periods)}, and {len(DIMENSIONS)} rows: {error!r}"

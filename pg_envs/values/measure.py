@@ -69,10 +69,6 @@ class ValueMeasurement:
     upstream: np.ndarray
     answers: Answers
 
-    def vector(self, which: scoring.Scoring) -> np.ndarray:
-        """The (19,) vector by one of the two formulas."""
-        return self.centred if which == "centred" else self.upstream
-
 
 def measure(
     answerer: Answerer,
