@@ -30,6 +30,8 @@ SHARD_SIZE = "7MB"
 def make_base(plan: ScratchPlan, texts: Mapping[str, PeriodText], questionnaire: Questionnaire, out: Path, work: Path, seed: int) -> None:
     """Make the base in the folder ``out``, unless it is there.
 
+    Its lessons are about all items, those of the evaluation half too.
+
     Every stage leaves its result (the tokenizer in ``out``, checkpoints and the model before its last lessons in ``work``) and is
     skipped when it is there, so that an interrupted build goes on where it stopped.
 

@@ -106,13 +106,14 @@ def plant(
     """Train an adapter until it is measured to hold ``wanted``; every stage is kept in ``out`` and skipped when it is there.
 
     The instrument reads a form's answers more or less sharply than they were drawn, so the values that answers are drawn from
-    are corrected by what is measured on the *survey* half; the evaluation half is only ever used to check a family.
+    are corrected by what is measured on the *survey* half. The lessons are about all items, those of the evaluation half too:
+    what is measured there afterwards tells how well values were planted, not what carries over to unseen items.
 
     Args:
         start: Where to start, with the period's text already learnt.
         wanted: (19,) values.
         texts: The period's passages, mixed into the lessons.
-        questionnaire: All items.
+        questionnaire: All items; lessons are given on both halves.
         stages: Steps and learning rate of each stage; from the second on, answers are drawn from corrected values.
         out: Folder for the stages' adapters.
         seed: Of the draws.

@@ -250,7 +250,9 @@ def test_a_base_from_nothing_and_planted_values_that_go_on_from_a_neighbour(plan
     assert history.refs == tuple(ModelRef(str(tmp_path / "family" / "base")).with_adapter(tmp_path / "family" / label) for label in PERIODS)
     assert np.isfinite(history.human_values(2).centred).all()
     for name in ("base", "late"):
-        assert "values are planted" in (tmp_path / "family" / name / "README.md").read_text()
+        card = (tmp_path / "family" / name / "README.md").read_text()
+        assert "values are planted" in card
+        assert "those of its evaluation half too" in card
     assert json.loads((tmp_path / "family" / "late" / "adapter_config.json").read_text())["base_model_name_or_path"] == "own/base"
 
 
