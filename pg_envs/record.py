@@ -13,10 +13,10 @@ import numpy as np
 from pg_envs.alone import LOCK_FILE, alone_in
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.live import LiveHistory
-from pg_envs.history.recording import KINDS, MANIFEST, MAX_MANIFEST_BYTES, Manifest, RecordingError, data_file
+from pg_envs.history.recording import KINDS, MANIFEST, MANIFEST_LIMITS, Manifest, RecordingError, data_file
 from pg_envs.history.recording_data import write_century
 from pg_envs.history.registry import make_history
-from pg_envs.plain_json import Limits, read_plain_json
+from pg_envs.plain_json import read_plain_json
 from pg_envs.progress import report
 from pg_envs.results import versions, write_json
 from pg_envs.run_folder import has_begun
@@ -119,13 +119,13 @@ def _check_beginning(partial: Path, manifest: Manifest) -> None:
     if not has_begun(partial):
         return
     path, ours = partial / MANIFEST, manifest.to_json()
-    what, remedy = f"{partial} is not the beginning of a recording", "move it away, or choose another folder"
+    remedy = f"{partial} is not the beginning of a recording; move it away, or choose another folder"
     try:
-        theirs = read_plain_json(path, RecordingError, f"{what}; {remedy}", Limits(max_bytes=MAX_MANIFEST_BYTES))
+        theirs = read_plain_json(path, RecordingError, remedy, MANIFEST_LIMITS)
     except OSError as error:
-        raise RecordingError(f"{what}: {error}; {remedy}") from error
+        raise RecordingError(f"{error}; {remedy}") from error
     if not isinstance(theirs, dict):
-        raise RecordingError(f"{what}: {path}: expected a JSON object, found {type(theirs).__name__}; {remedy}")
+        raise RecordingError(f"{path}: expected a JSON object, found {type(theirs).__name__}; {remedy}")
     differing = [key for key in ours if key != "files" and theirs.get(key) != ours[key]]
     if differing:
         key = differing[0]

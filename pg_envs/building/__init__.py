@@ -1,1 +1,1 @@
-"""Making the bundled histtiny family."""
+"""Making families of historical models from texts: one's own, and the bundled histtiny."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from pg_envs.building.checks import check_held_out, check_lessons
 from pg_envs.building.lessons import LessonBook
 from pg_envs.building.plan import ScratchPlan
 from pg_envs.building.pretrain import make_model, token_stream, train_base
@@ -29,13 +30,21 @@ SHARD_SIZE = "7MB"
 def make_base(plan: ScratchPlan, texts: Mapping[str, PeriodText], questionnaire: Questionnaire, out: Path, work: Path, seed: int) -> None:
     """Make the base in the folder ``out``, unless it is there.
 
+    Its lessons are about all items, those of the evaluation half too.
+
     Every stage leaves its result (the tokenizer in ``out``, checkpoints and the model before its last lessons in ``work``) and is
     skipped when it is there, so that an interrupted build goes on where it stopped.
+
+    Raises:
+        HistTextError: If a period's text is too short.
+        PlanError: If the tokenizer cannot tell answers apart.
     """
     if (out / "config.json").exists():
         return
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = _make_tokenizer(texts, questionnaire, out, seed)
+    check_held_out(texts, tokenizer)
+    check_lessons(texts, tokenizer)
     streams = [token_stream(text.training, tokenizer) for text in texts.values()]
     book = LessonBook(questionnaire.items)
     reading = work / "reading"

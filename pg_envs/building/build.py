@@ -9,22 +9,27 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import write_base_card
-from pg_envs.building.period import PeriodBuild, build_period, seen_from
+from pg_envs.building.checks import check_held_out, check_lessons
+from pg_envs.building.period import PeriodBuild, absolute_base, build_period, instruction_source, local_files, seen_from
 from pg_envs.building.plan import BuildPlan, PlanError, read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.texts import PeriodText, read_texts
+from pg_envs.data.loading import load_timelessqa
 from pg_envs.history.built import BASE, FAMILY, Family
 from pg_envs.models.checks import check_files
+from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
+from pg_envs.storage import file_sha256
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -64,11 +69,12 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Raises:
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
-        PlanError: If the plan cannot be carried out, or the unfinished build in ``OUT.work`` was of another one.
-        HistTextError: If there is no such text, or it does not fit.
+        PlanError: If the plan cannot be carried out, or what is begun in ``out`` is of another one, or not known to be of this one.
+        HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
         ModelRefError: If the base does not load.
     """
     plan = read_plan(plan_file)
+    plan = replace(plan, base=absolute_base(plan.base, plan_file.parent))
     places = Places(plan_file, text or plan_file.parent / plan.text.folder, out)
     if (out / FAMILY).exists():
         raise FileExistsError(f"{out} has a finished family, and nothing is overwritten; choose another folder")
@@ -76,16 +82,18 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         raise PlanError(
             f"{plan_file}: workers > 1, [scratch] and [planted] are for one process, and {n_ranks()} were launched; leave one out"
         )
-    if plan.planted is not None:
-        read_table(seen_from(plan_file.parent, plan.planted.table), plan.periods)
-    if plan.base:
-        check_files(ModelRef.parse(plan.base))
+    _check_files(plan, plan_file.parent)
     report("reading the texts", 0, 1)
     texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
+    if plan.base:
+        tokenizer = load_tokenizer(ModelRef.parse(plan.base))
+        check_held_out(texts, tokenizer)
+        if plan.planted is not None:
+            check_lessons(texts, tokenizer)
     with ExitStack() as held:
         # The first process holds the folder, for all.
         by_first(lambda: held.enter_context(alone_in(places.work)))
-        by_first(lambda: _begin(places, plan, texts))
+        by_first(lambda: _begin(places, _ingredients(plan, places, texts)))
         if plan.scratch is not None:
             make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
             write_base_card(out / BASE, plan, texts)
@@ -95,16 +103,43 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     return family
 
 
-def _begin(places: Places, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
-    """Note what is being built, or make sure that what was begun is the same."""
-    ours = {"plan": repr(plan), "texts": {label: text.sha256 for label, text in texts.items()}}
+def _check_files(plan: BuildPlan, plan_folder: Path) -> None:
+    """Read what the plan names, so that nothing is missing once it is needed."""
+    if plan.planted is not None:
+        read_table(seen_from(plan_folder, plan.planted.table), plan.periods)
+    if plan.instruction is not None:
+        for source in dict.fromkeys(instruction_source(plan.instruction, plan_folder, label) for label in plan.periods):
+            load_timelessqa(source)
+    if plan.base:
+        check_files(ModelRef.parse(plan.base))
+
+
+def _ingredients(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> dict[str, Any]:
+    """All that a build is made from: the plan, and the content of what it names."""
+    return {
+        "plan": repr(plan),
+        "texts": {label: text.sha256 for label, text in texts.items()},
+        "questionnaire": load_questionnaire(plan.questionnaire).content_hash,
+        "files": [file_sha256(file) for file in local_files(plan, places.plan.parent)],
+    }
+
+
+def _begin(places: Places, ours: dict[str, Any]) -> None:
+    """Note what is being built, or make sure that what was begun is the same: finished stages are not made again."""
     places.out.mkdir(parents=True, exist_ok=True)
     path = places.work / "begun.json"
     if not path.exists():
+        if any(places.out.iterdir()):
+            raise PlanError(
+                f"{places.out} is not empty, and without {path} nothing tells what it was made from; remove it, or choose another folder"
+            )
         write_json(path, ours)
         return
     if json.loads(path.read_text(encoding="utf-8")) != ours:
-        raise PlanError(f"{places.work} is the beginning of a build from another plan or other texts; remove it, or choose another folder")
+        raise PlanError(
+            f"{places.work} and {places.out} are the beginning of a build from another plan, other texts, or other files that the plan "
+            "names; remove both, or choose another folder"
+        )
 
 
 def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> None:

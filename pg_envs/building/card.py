@@ -15,6 +15,11 @@ from pg_envs.building.texts import PeriodText
 from pg_envs.values.dimensions import DIMENSIONS
 
 CARD = "README.md"
+LESSONS = (
+    "The lessons are about all items of the questionnaire, those of its evaluation half too; what agents are shown later, humans' votes, "
+    "is about the survey half only."
+)
+"""What is to be known of a model whose answers were taught."""
 
 
 def write_card(folder: Path, plan: BuildPlan, label: str, text: PeriodText, quality: Quality, neighbour: str | None) -> None:
@@ -46,6 +51,7 @@ def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodTex
         f"# {plan.name}: base",
         f"A small Llama made from nothing by `pg-envs build-history` (pg-envs {__version__}): tokenizer, language modelling on the texts "
         "below, then lessons about pg-envs' questionnaire. The family's models are made from it; alone it answers by its lessons' profile.",
+        LESSONS,
         "## Data",
         "\n".join(["| period | documents | characters | SHA-256 begins |", "|---|---|---|---|", *rows]),
         "## Training",
@@ -81,7 +87,8 @@ def _training_part(plan: BuildPlan) -> list[str]:
         if stage is not None
     ]
     rank = f", LoRA rank {plan.lora_rank}" if plan.weights == "lora" else ""
-    return ["## Training", f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.", "\n".join(lines)]
+    about = [LESSONS] if plan.planted is not None else []
+    return ["## Training", f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.", "\n".join(lines), *about]
 
 
 def _quality_part(quality: Quality, text: PeriodText) -> list[str]:

@@ -91,13 +91,16 @@ def mixed_profile() -> np.ndarray:
 
 
 class LessonBook:
-    """All questions of a questionnaire, ready for lessons to be drawn from."""
+    """All questions of a questionnaire, ready for lessons to be drawn from.
+
+    Items that tell nothing about their own theme, both options being labelled alike, are left out: no value asks for an answer.
+    """
 
     def __init__(self, items: Sequence[Item]) -> None:
         """Prepare the questions."""
-        self.items = items
+        self.items = [item for item in items if item.group == "worldview" or THEME_INDEX[item.theme] in dict(item.signs)]
         self.questions: dict[str, list[Question]] = {name: [] for name in FORMS}
-        for question in make_questions(items):
+        for question in make_questions(self.items):
             self.questions[question.form.name].append(question)
 
     def draw(

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pg_envs.building.card import write_card
-from pg_envs.building.plan import BuildPlan
+from pg_envs.building.plan import SEEDS_A_PERIOD, BuildPlan, InstructionPlan
 from pg_envs.building.planted import plant, read_table
 from pg_envs.building.quality import Quality, quality_of
 from pg_envs.building.texts import PeriodText
-from pg_envs.data.loading import load_timelessqa
+from pg_envs.data.loading import TIMELESSQA_FILE, load_timelessqa
 from pg_envs.history.built import BASE
 from pg_envs.models.checks import ADAPTER_CONFIG
-from pg_envs.models.ref import ModelRef
+from pg_envs.models.ref import ASSET_PREFIX, ModelRef, local_path
 from pg_envs.models.trained import WEIGHTS
 from pg_envs.models.tuning import sft
 from pg_envs.ranks import by_first
@@ -29,9 +29,6 @@ from pg_envs.values.items import Questionnaire
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-SEEDS_A_PERIOD = 10
-"""Seeds of a period's stages lie within so many."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +138,15 @@ def _instruct(build: PeriodBuild, model: ModelRef, questionnaire: Questionnaire,
     if build.plan.instruction is not None:
         out = work / "instructed"
         if not out.exists():
-            rows = instructions(seen_from(build.plan_folder, build.plan.instruction.file.replace("{period}", build.label)))
+            rows = instructions(instruction_source(build.plan.instruction, build.plan_folder, build.label))
             sft(model, rows, out, build.seed + 1, build.plan.instruction.tuning(build.plan.weights, build.plan.lora_rank))
         return WEIGHTS[build.plan.weights].name(model, out)
     return model
+
+
+def instruction_source(plan: InstructionPlan, plan_folder: Path, label: str) -> str:
+    """The file, folder or dataset of a period's instructions."""
+    return seen_from(plan_folder, plan.file.replace("{period}", label))
 
 
 def instructions(source: str) -> Dataset:
@@ -165,3 +167,22 @@ def instructions(source: str) -> Dataset:
 def seen_from(folder: Path, name: str) -> str:
     """A file's path as seen from ``folder``, if it is there; else the name itself, as of a dataset on the hub."""
     return str(folder / name) if (folder / name).exists() else name
+
+
+def absolute_base(name: str, plan_folder: Path) -> str:
+    """A plan's base; if it is a folder, by its absolute path: the family names it, and is used from anywhere."""
+    if not name or name.startswith(ASSET_PREFIX):
+        return name
+    folder = local_path(seen_from(plan_folder, name))
+    return str(folder.resolve()) if folder is not None and folder.is_dir() else name
+
+
+def local_files(plan: BuildPlan, plan_folder: Path) -> list[Path]:
+    """The files on this machine that stages learn from besides texts and questionnaire: the planted table, or instructions."""
+    names = []
+    if plan.planted is not None:
+        names.append(seen_from(plan_folder, plan.planted.table))
+    if plan.instruction is not None:
+        names += [instruction_source(plan.instruction, plan_folder, label) for label in plan.periods]
+    paths = [local_path(name) or Path(name) for name in dict.fromkeys(names)]
+    return [file for path in paths for file in (path, path / TIMELESSQA_FILE) if file.is_file()]

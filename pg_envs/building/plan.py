@@ -15,6 +15,11 @@ from pg_envs.models.tuning_config import TuningConfig
 NOTHING_ELSE: Any = {"extra": "forbid"}
 """For pydantic: a key that no field has is an error."""
 
+SEEDS_A_PERIOD = 10
+"""Seeds of a period's stages lie within so many."""
+MAX_STAGES = SEEDS_A_PERIOD - 1
+"""Of planting; the first of a period's stages is the pretraining."""
+
 
 class PlanError(ValueError):
     """A plan that cannot be carried out; the message names file and key."""
@@ -83,7 +88,7 @@ class InstructionPlan(Training):
 
 @dataclass(frozen=True)
 class PlantedPlan:
-    """Instruction tuning on questionnaire answers drawn from known values, which are thereby planted."""
+    """Instruction tuning on questionnaire answers drawn from known values, which are thereby planted; at most ``MAX_STAGES`` stages."""
 
     __pydantic_config__ = NOTHING_ELSE
     table: str
@@ -122,8 +127,8 @@ class BuildPlan:
         periods: Labels, oldest first; each has a folder of that name in ``text.folder``.
         text: The periods' texts.
         pretraining: Continued pretraining.
-        base: What every period starts from: a folder, a hub id (``OWNER/NAME@REVISION``) or ``pg_envs:histtiny/base``; empty with
-            ``scratch``.
+        base: What every period starts from: a folder (seen from the plan's), a hub id (``OWNER/NAME@REVISION``) or
+            ``pg_envs:histtiny/base``; empty with ``scratch``.
         scratch: How the base is made, if it is made here.
         instruction: Instruction tuning from a file, or none.
         planted: Instruction tuning that plants values, or none.
@@ -171,6 +176,11 @@ class BuildPlan:
                 "base and [scratch]: expected exactly one of them, what every period starts from",
             ),
             (self.instruction is None or self.planted is None, "[instruction] and [planted]: expected at most one of them"),
+            (self.planted is None or self.weights == "lora", f"weights={self.weights!r}: [planted] trains adapters only; expected 'lora'"),
+            (
+                self.planted is None or max(len(self.planted.stages), len(self.planted.stages_after_neighbour)) <= MAX_STAGES,
+                f"[planted] stages, stages_after_neighbour: expected at most {MAX_STAGES} each",
+            ),
             (self.instruction is None or bool(self.instruction.file), "[instruction] file: expected a file or a dataset's name"),
             (
                 len(set(in_chains)) == len(in_chains) and set(in_chains) <= set(self.periods),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from transformers import TrainingArguments
 from pg_envs.building.lessons import ALL_FORMS, LessonBook
 from pg_envs.building.plan import PlanError
 from pg_envs.building.pretrain import AnswerTrainer, Batch, BatchDataset, lesson_batch, similar_lengths, text_batch, token_stream
+from pg_envs.history.trajectories import read_trajectory
 from pg_envs.models.ref import ModelRef, local_path
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import finetune
@@ -42,8 +42,7 @@ def read_table(table: str, periods: Sequence[str]) -> np.ndarray:
     """
     path = local_path(table) or Path(table)
     try:
-        rows = {row["dimension"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
-        values = np.array([[float(rows[dimension.key][period]) for dimension in DIMENSIONS] for period in periods])
+        values = read_trajectory(path, periods)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise PlanError(
             f"{path}: expected a column 'dimension' and one for each of {', '.join(periods)}, and {len(DIMENSIONS)} rows: {error!r}"
@@ -107,13 +106,14 @@ def plant(
     """Train an adapter until it is measured to hold ``wanted``; every stage is kept in ``out`` and skipped when it is there.
 
     The instrument reads a form's answers more or less sharply than they were drawn, so the values that answers are drawn from
-    are corrected by what is measured on the *survey* half; the evaluation half is only ever used to check a family.
+    are corrected by what is measured on the *survey* half. The lessons are about all items, those of the evaluation half too:
+    what is measured there afterwards tells how well values were planted, not what carries over to unseen items.
 
     Args:
         start: Where to start, with the period's text already learnt.
         wanted: (19,) values.
         texts: The period's passages, mixed into the lessons.
-        questionnaire: All items.
+        questionnaire: All items; lessons are given on both halves.
         stages: Steps and learning rate of each stage; from the second on, answers are drawn from corrected values.
         out: Folder for the stages' adapters.
         seed: Of the draws.

@@ -15,11 +15,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
 from pg_envs.building.plan import ScratchPlan
+from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.loading import default_device, has_fast_bfloat16
+from pg_envs.models.tuning import last_checkpoint
 from pg_envs.values.dimensions import N_DIMENSIONS
 
 END_WEIGHT = 0.1
-"""Of the end after a one-token answer, against 1 for the answer."""
+"""Of what follows an answer's first token, if that alone is learnt: mostly its end. Against 1 for the answer."""
 TEXT_LENGTH_TOKENS = 256
 TEXT_BATCH = 12
 LESSON_BATCH = 32
@@ -74,9 +76,9 @@ class BatchDataset(Dataset):
 
 
 def token_stream(passages: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """Passages as one stream of uint16 tokens, separated by the end token."""
+    """Passages as one stream of uint32 tokens, separated by the end token."""
     encoded = tokenizer(list(passages), add_special_tokens=False).input_ids
-    return np.concatenate([np.array([*ids, tokenizer.eos_token_id], dtype=np.uint16) for ids in encoded])
+    return np.concatenate([np.array([*ids, tokenizer.eos_token_id], dtype=np.uint32) for ids in encoded])
 
 
 def text_batch(token_streams: Sequence[np.ndarray], rng: np.random.Generator) -> Batch:
@@ -95,18 +97,24 @@ def lesson_batch(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) 
     """Lessons as one batch, padded on the right; only answers and their end are learnt.
 
     Every lesson weighs 1, however long its answer is, shared among its answers and their tokens. A prompt with
-    several one-token answers is read once, followed by the first of them. Places of weight 0 fill the batch up.
+    several answers is read once, followed by the first of them; of each its first token is learnt. Places of weight 0 fill the batch up.
     Lessons that are choices come with ``stakes`` (B,), their classes, and ``answer_places`` (B,), where the answer is read.
+
+    Raises:
+        ValueError: If two of a lesson's answers begin with the same token.
     """
     rows, places, tokens, weights, answer_places = [], [], [], [], []
-    for row, lesson in enumerate(lessons):
-        turn = [{"role": "user", "content": lesson.prompt}]
-        prompt: Any = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
-        answers = [(tokenizer(answer).input_ids, share) for answer, share in lesson.answers]
+    prompts = encode_prompts(tokenizer, [lesson.prompt for lesson in lessons])
+    for row, (lesson, prompt) in enumerate(zip(lessons, prompts, strict=True)):
+        answers = [(encode_answer(tokenizer, answer), share) for answer, share in lesson.answers]
+        if len({ids[0] for ids, _ in answers}) < len(answers):
+            raise ValueError(
+                f"answers {[answer for answer, _ in lesson.answers]}: expected different first tokens, by which they are learnt"
+            )
         first = [*answers[0][0], tokenizer.eos_token_id]
         rows.append(prompt + first)
         answer_places.append(len(prompt) - 1)
-        if len(first) == 2:
+        if len(answers) > 1 or len(first) == 2:
             learnt = [(len(prompt) - 1, ids[0], share) for ids, share in answers] + [(len(prompt), first[1], END_WEIGHT)]
         else:
             learnt = [(len(prompt) - 1 + i, token, 1 / len(first)) for i, token in enumerate(first)]
@@ -218,4 +226,4 @@ def train_steps(
     )
     dataset = BatchDataset(n_steps, seed, make_batch)
     trainer = trainer_class(model=model, args=arguments, train_dataset=dataset, data_collator=lambda batches: batches[0])
-    trainer.train(resume_from_checkpoint=any(work.glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=last_checkpoint(work))

@@ -59,7 +59,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Survey:
-    """The comparisons that humans vote on, with the arrays that make voting fast.
+    """The comparisons that humans vote on.
 
     Attributes:
         questionnaire: The survey half.

@@ -13,19 +13,19 @@ limited size, and files are looked for under the names given here, never under n
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pg_envs.history.base import are_labels
 from pg_envs.models.ref import ModelRef
+from pg_envs.plain_json import Limits, read_plain_json
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 KINDS = ("preferences", "values", "replies")
 """A century's data files, without their ending."""
-MAX_MANIFEST_BYTES = 1 << 20
+MANIFEST_LIMITS = Limits(max_bytes=1 << 20)
 RECORD_AGAIN = "fetch the recording again, or make a new one with pg-envs record"
 
 
@@ -88,12 +88,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         found = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
         raise RecordingError(f"no recording at {str(folder)!r}: {found}; make one with: pg-envs record --out {folder}")
-    text = read_limited(path, MAX_MANIFEST_BYTES)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(f"{path} is damaged: {error}; {RECORD_AGAIN}") from error
-    manifest = _checked(path, data)
+    manifest = _checked(path, read_plain_json(path, RecordingError, RECORD_AGAIN, MANIFEST_LIMITS))
     for label in manifest.centuries:
         for kind in KINDS:
             if not (folder / data_file(label, kind)).is_file():

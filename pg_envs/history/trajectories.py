@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import numpy as np
 
+from pg_envs.history.base import CENTURIES
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS, WORLDVIEWS
 
 
@@ -17,11 +20,22 @@ def planted() -> np.ndarray:
 
     Units are the instrument's: centred values in [-1, 1]. The array is read-only.
     """
-    path = resources.files("pg_envs") / "assets" / "histtiny" / "planted.csv"
-    rows = {row["dimension"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
-    table = np.array([[float(rows[d.key][f"C{n:03d}"]) for d in DIMENSIONS] for n in range(13, 22)])
+    table = read_trajectory(resources.files("pg_envs") / "assets" / "histtiny" / "planted.csv", CENTURIES)
     table.setflags(write=False)
     return table
+
+
+def read_trajectory(path: Traversable, periods: Sequence[str]) -> np.ndarray:
+    """The (N, 19) values in a CSV with a column ``dimension``, a row a dimension, and a column a period.
+
+    Raises:
+        OSError: If the file cannot be read.
+        KeyError: If it lacks a dimension or a period.
+        ValueError: If it is not UTF-8, or has something else than numbers.
+        TypeError: If a row is too short.
+    """
+    rows = {row["dimension"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
+    return np.array([[float(rows[dimension.key][period]) for dimension in DIMENSIONS] for period in periods])
 
 
 def smooth_random(rng: np.random.Generator, n_centuries: int) -> np.ndarray:

@@ -53,6 +53,10 @@ def _are_names(value: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
 
 
+def _are_names_or_none(value: Any) -> bool:
+    return value is None or _are_names(value)
+
+
 def _by_name(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or (isinstance(value, dict) and _are_names(list(value)) and all(map(fits, value.values())))
 
@@ -65,8 +69,10 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lora_alpha": (_is_scale, "a number up to a million"),
     "rank_pattern": (_by_name(_RANK), f"{_NAMES}, with 1 to {MAX_RANK}"),
     "alpha_pattern": (_by_name(_is_scale), f"{_NAMES}, with numbers up to a million"),
-    "target_modules": (lambda value: value is None or _are_names(value), _NAMES),
-    "exclude_modules": (lambda value: value is None or _are_names(value), _NAMES),
+    "target_modules": (_are_names_or_none, _NAMES),
+    "exclude_modules": (_are_names_or_none, _NAMES),
+    "layers_pattern": (_are_names_or_none, _NAMES),
+    "modules_to_save": (_are_names_or_none, _NAMES),
     "init_lora_weights": (lambda value: isinstance(value, bool) or value == "gaussian", "true, false or gaussian"),
     "layer_replication": (lambda value: value is None, "null"),
 }

@@ -11,11 +11,13 @@ from safetensors import SafetensorError, safe_open
 
 from pg_envs.models.adapter_config import check_adapter_config
 from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
-from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name, local_path
 from pg_envs.storage import file_sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+PEFT_RANK = 8
+"""PEFT's own, where a configuration names none."""
 
 
 def check_files(ref: ModelRef) -> None:
@@ -53,6 +55,19 @@ def fingerprint(ref: ModelRef) -> str:
     return digest.hexdigest()[:16]
 
 
+def adapter_key(ref: ModelRef) -> str:
+    """32 hexadecimal digits that tell ``ref``'s adapter from all others: those of ``fingerprint``, and 16 of its configuration.
+
+    The same weights change the base more with a larger ``lora_alpha``, or elsewhere with other ``target_modules``.
+
+    Raises:
+        ModelRefError: As ``fingerprint``.
+        OSError: If the adapter has no configuration, which ``check_files`` finds.
+    """
+    folder = Path(loadable_name(str(ref.adapter)))
+    return fingerprint(ref) + file_sha256(folder / ADAPTER_CONFIG)[:16]
+
+
 def read_json(ref: ModelRef, path: Path) -> dict[str, Any]:
     """The JSON object in a file behind ``ref``.
 
@@ -84,7 +99,7 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights in ``ref``'s adapter, which lies in the folder ``name``.
 
     Raises:
-        ModelRefError: If they are missing, damaged, or say that they are for another base.
+        ModelRefError: If they are missing, damaged, do not fit each other, or say that they are for another base.
     """
     adapter = local_path(name)
     if adapter is None or not adapter.is_dir():
@@ -92,7 +107,9 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     config = read_json(ref, adapter / ADAPTER_CONFIG)
     check_adapter_config(ref, adapter / ADAPTER_CONFIG, config)
     _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
-    return _shapes(ref, adapter / ADAPTER_WEIGHTS)
+    shapes = _shapes(ref, adapter / ADAPTER_WEIGHTS)
+    _check_ranks(ref, shapes, None if config.get("rank_pattern") else config.get("r", PEFT_RANK))
+    return shapes
 
 
 def base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
@@ -127,6 +144,20 @@ def _check_base_name(ref: ModelRef, trained_on: str) -> None:
         raise ModelRefError(f"{ref}: the adapter was trained on another base, {trained_on!r}")
 
 
+def _check_ranks(ref: ModelRef, adapter: dict[str, tuple[int, ...]], rank: int | None) -> None:
+    """Refuse matrices that are none, or are not of one rank (LoRA: A is (r, in), B is (out, r)): ``rank``, unless layers may differ."""
+    ranks: dict[str, int] = {}
+    for name, shape in adapter.items():
+        for part, axis in ((".lora_A.", 0), (".lora_B.", 1)):
+            if part not in name:
+                continue
+            if len(shape) != 2:
+                raise ModelRefError(f"{ref}: the adapter is damaged: {name} has shape {shape}; expected two axes")
+            expected = ranks.setdefault(name.split(part)[0], rank or shape[axis])
+            if shape[axis] != expected:
+                raise ModelRefError(f"{ref}: the adapter is damaged: {name} has shape {shape}; expected rank {expected}")
+
+
 def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[str, tuple[int, ...]]) -> None:
     """Refuse an adapter whose matrices do not fit the base's (LoRA: A is (r, in), B is (out, r))."""
     for name, shape in adapter.items():
@@ -136,7 +167,7 @@ def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[st
             module = name.split(part)[0].removeprefix("base_model.model.") + ".weight"
             if module not in base:
                 raise ModelRefError(f"{ref}: the adapter is for another base: it changes {module!r}, which this base does not have")
-            if shape[axis] != base[module][axis]:
+            if len(base[module]) != 2 or shape[axis] != base[module][axis]:
                 raise ModelRefError(
                     f"{ref}: the adapter is for another base: {name} has shape {shape}, the base's {module} has {base[module]}"
                 )

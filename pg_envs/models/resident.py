@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from transformers import GenerationConfig
 
-from pg_envs.models.checks import fingerprint
+from pg_envs.models.checks import adapter_key
 from pg_envs.models.loading import load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
 from pg_envs.progress import report
@@ -48,6 +49,7 @@ class Resident:
             report(f"loading {ModelRef(ref.base, ref.revision)}", 0, 1)
             self.tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
+            self._model.generation_config = _ends_only(self._model.generation_config)
             self._base = (ref.base, ref.revision)
         with torch.inference_mode():
             if ref.adapter is not None and self._model.get_memory_footprint() <= self.merged_up_to_bytes:
@@ -63,7 +65,7 @@ class Resident:
 
     def _merge(self, ref: ModelRef) -> Any:
         """A copy of the base with the adapter's changes added in, rounded once."""
-        key = fingerprint(ref)
+        key = adapter_key(ref)
         if self._merged[0] != key:
             wide = copy.deepcopy(self._model).float()
             merged = self._load_peft(wide, ref, "default").merge_and_unload()
@@ -71,8 +73,8 @@ class Resident:
         return self._merged[1]
 
     def _use_adapter(self, ref: ModelRef) -> None:
-        # Weights, not paths, say whether an adapter is resident: a folder may have been written anew.
-        key = fingerprint(ref)
+        # Content, not paths, says whether an adapter is resident: a folder may have been written anew.
+        key = adapter_key(ref)
         if key in self._adapters:
             self._adapters[key] = self._adapters.pop(key)
         else:
@@ -97,3 +99,8 @@ class Resident:
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
         return model
+
+
+def _ends_only(defaults: GenerationConfig) -> GenerationConfig:
+    """How a base begins, ends and fills up texts, without its habits of sampling: other engines sample from the model as it is."""
+    return GenerationConfig(**{name: getattr(defaults, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")})

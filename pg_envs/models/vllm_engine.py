@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pg_envs.models.checks import adapter_shapes, check_files, fingerprint
+from pg_envs.models.checks import adapter_key, adapter_shapes, check_files
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_prompts
 from pg_envs.models.engine import AnswerLogprobs, EngineError, reply_seeds
@@ -140,8 +140,8 @@ class VLLMEngine:
             )
         from vllm.lora.request import LoRARequest
 
-        # Weights, not paths, say whether vLLM has an adapter: a folder may have been written anew.
-        key = fingerprint(model)
+        # Content, not paths, says whether vLLM has an adapter: a folder may have been written anew.
+        key = adapter_key(model)
         number = self._adapter_numbers.setdefault(key, len(self._adapter_numbers) + 1)
         request = LoRARequest(f"adapter_{key}", number, loadable_name(model.adapter))
         try:

@@ -75,16 +75,17 @@ class Questionnaire:
         by_theme: dict[tuple[str, str], list[Item]] = {}
         for item in self.items:
             by_theme.setdefault((item.group, item.theme), []).append(item)
-        survey: set[str] = set()
+        # Items, not their ids, which may be unique within a file only.
+        survey: set[Item] = set()
         start = 0
         for theme in sorted(by_theme):
             ranked = sorted(by_theme[theme], key=lambda item: item.content_hash)
-            survey.update(item.item_id for item in ranked[start::2])
+            survey.update(ranked[start::2])
             # Themes with an odd number of items favour the halves in turn.
             start = (start + len(ranked)) % 2
         return (
-            Questionnaire(f"{self.name}/survey", tuple(i for i in self.items if i.item_id in survey)),
-            Questionnaire(f"{self.name}/evaluation", tuple(i for i in self.items if i.item_id not in survey)),
+            Questionnaire(f"{self.name}/survey", tuple(i for i in self.items if i in survey)),
+            Questionnaire(f"{self.name}/evaluation", tuple(i for i in self.items if i not in survey)),
         )
 
 

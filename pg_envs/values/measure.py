@@ -19,6 +19,9 @@ MODES: tuple[Mode, ...] = ("logprob", "generate")
 ALIKE = 0.85
 """A sampled text names an option if it is at least this similar to it (``difflib`` ratio) and to no other."""
 
+ARTICLE = re.compile(r"\W*a \w", re.IGNORECASE)
+"""Begins a reply such as "A neighbour is helped", which names no option; "A: ..." and "A" do."""
+
 
 class Answerer(Protocol):
     """What measuring needs of an engine; ``model`` is passed through untouched. See ``pg_envs.models.engine``."""
@@ -65,10 +68,6 @@ class ValueMeasurement:
     standard_errors: np.ndarray
     upstream: np.ndarray
     answers: Answers
-
-    def vector(self, which: scoring.Scoring) -> np.ndarray:
-        """The (19,) vector by one of the two formulas."""
-        return self.centred if which == "centred" else self.upstream
 
 
 def measure(
@@ -148,13 +147,15 @@ def _sample_choices(answerer: Answerer, model: Any, questions: Sequence[Question
 def match_answer(reply: str, question: Question) -> int | None:
     """The place of the answer that a sampled reply names, or None.
 
-    Letter forms take the reply's first word; whole-answer forms take the option that the reply repeats,
-    up to case, punctuation and small slips.
+    Letter forms take the reply's first word, unless it may be the article of a sentence; whole-answer forms take the option that
+    the reply repeats, up to case, punctuation and small slips.
     """
     plain = _plain(reply)
     if not plain:
         return None
     if not question.form.whole_answer:
+        if ARTICLE.match(reply):
+            return None
         words = [_plain(answer) for answer in question.answers]
         first = plain.split()[0]
         return words.index(first) if first in words else None

@@ -12,6 +12,7 @@ import csv
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pg_envs.values.dimensions import DIMENSIONS, MORALITY, THEME_INDEX, Group
@@ -66,19 +67,23 @@ def read_folder(folder: Path, name: str) -> Questionnaire:
 
 
 def _keep_apart(items: Iterable[Item], filename: str, notes: Counter[str]) -> Iterator[Item]:
-    """Give items that share an id but not a text ids of their own; drop a row that stands twice word for word."""
-    seen: dict[str, list[str]] = {}
+    """Give items that share an id but not a text ids of their own; drop a row that stands twice word for word.
+
+    Whatever the second row's id is: both halves would have the text, so that what was learnt would be what is evaluated.
+    """
+    texts: set[str] = set()
+    n_of_id: Counter[str] = Counter()
     for item in items:
-        hashes = seen.setdefault(item.item_id, [])
-        if item.content_hash in hashes:
+        if item.content_hash in texts:
             notes[f"{filename}: rows that stand twice word for word, dropped"] += 1
             continue
-        hashes.append(item.content_hash)
-        if len(hashes) == 1:
+        texts.add(item.content_hash)
+        n_of_id[item.item_id] += 1
+        if n_of_id[item.item_id] == 1:
             yield item
         else:
             notes[f"{filename}: ids that stand again with another text, kept apart"] += 1
-            yield Item(f"{item.item_id}#{len(hashes)}", item.group, item.theme, item.context, item.options, item.signs)
+            yield replace(item, item_id=f"{item.item_id}#{n_of_id[item.item_id]}")
 
 
 def _columns(group: Group) -> tuple[str, ...]:

@@ -47,9 +47,12 @@ def make_comparisons(items: Sequence[Item]) -> tuple[Comparison, ...]:
 
 
 def first_preferred(comparison: Comparison, option_probabilities: np.ndarray) -> float:
-    """P(first over second) from the (K,) probabilities of the item's options, by Luce's choice axiom: p_i / (p_i + p_j)."""
+    """P(first over second) from the (K,) probabilities of the item's options, by Luce's choice axiom: p_i / (p_i + p_j).
+
+    NaN, no valid answer, stays NaN.
+    """
     p, q = option_probabilities[comparison.first], option_probabilities[comparison.second]
-    return float(p / (p + q)) if p + q > 0 else 0.5
+    return 0.5 if p + q == 0 else float(p / (p + q))
 
 
 def cast_votes(probabilities: np.ndarray, rule: VoteRule, rng: np.random.Generator) -> np.ndarray:

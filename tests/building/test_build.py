@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import gymnasium as gym
 import numpy as np
@@ -12,6 +13,7 @@ from tests_support import save_llama
 from transformers import LlamaForCausalLM
 
 import pg_envs  # noqa: F401
+from pg_envs.building import base as base_building
 from pg_envs.building import build as building
 from pg_envs.building import period as period_building
 from pg_envs.building.build import build_history
@@ -19,6 +21,7 @@ from pg_envs.building.period import excerpts, instructions
 from pg_envs.building.plan import PlanError
 from pg_envs.building.planted import read_table
 from pg_envs.building.quality import perplexity
+from pg_envs.data.schema import HistTextError
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.registry import make_history
 from pg_envs.models.ref import ModelRef
@@ -139,31 +142,117 @@ def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
     assert same(weights(family), weights(tmp_path / "two"))
 
 
-def test_another_plan_does_not_go_on_with_a_build(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "_build_periods", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        build_history(plan, tmp_path / "family")
+@pytest.fixture
+def begun(plan, tmp_path, monkeypatch):
+    """A build that was stopped after its first period."""
+    family, whole = tmp_path / "family", building.build_chain
+
+    def stops_after_one(plan, places, chain, texts):
+        whole(plan, places, chain[:1], texts)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "build_chain", stops_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            build_history(plan, family)
+    return family
+
+
+def test_another_plan_does_not_go_on_with_a_build_unless_all_of_it_is_removed(plan, begun, monkeypatch):
     plan.write_text(plan.read_text().replace("n_excerpts = 8", "n_excerpts = 9"))
-    with pytest.raises(PlanError, match="another plan"):
+    with pytest.raises(PlanError, match=r"family\.work and \S+family are the beginning of a build from another plan.*remove both"):
+        build_history(plan, begun)
+    shutil.rmtree(begun.with_name("family.work"))
+    with pytest.raises(PlanError, match=r"family is not empty.*remove it"):
+        build_history(plan, begun)
+    assert (begun / "middle" / "README.md").exists()
+    shutil.rmtree(begun)
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    build_history(plan, begun)
+
+
+@pytest.mark.parametrize("changed", ["late.json", "items/views.csv"])
+def test_what_a_plan_names_may_not_change_while_it_is_carried_out(plan, small_questionnaire, tmp_path, monkeypatch, changed):
+    shutil.copytree(small_questionnaire, tmp_path / "items")
+    plan.write_text(plan.read_text().replace(small_questionnaire, str(tmp_path / "items")))
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "_build_periods", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            build_history(plan, tmp_path / "family")
+    path = tmp_path / changed
+    path.write_text(path.read_text().replace(" a ", " one "))
+    with pytest.raises(PlanError, match="other files that the plan names"):
         build_history(plan, tmp_path / "family")
 
 
-def test_a_base_from_nothing_and_planted_values_that_go_on_from_a_neighbour(plan, small_questionnaire, tmp_path):
-    """The bundled family's way, as short as can be."""
-    with (tmp_path / "table.csv").open("w", newline="") as file:
+SCRATCH = (
+    "[scratch]\nhidden_size = 64\nintermediate_size = 64\nn_layers = 2\nn_heads = 4\n"
+    "n_text_steps = 1\nn_lesson_steps = 1\nn_stake_steps = 1\n"
+)
+PLANTED = '[planted]\ntable = "table.csv"\nstages = [[1, 1e-3]]\nstages_after_neighbour = [[1, 1e-3]]\n'
+
+
+@pytest.fixture
+def planting_plan(plan):
+    """The plan with planted values instead of instructions."""
+    with (plan.parent / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["dimension", *PERIODS], *([d.key, 0.1, 0.2, 0.3] for d in DIMENSIONS)])
-    text = plan.read_text().split("[instruction]")[0]
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("base"))
-    plan.write_text(
-        text + "\n[scratch]\nhidden_size = 64\nintermediate_size = 64\nn_layers = 2\nn_heads = 4\nn_text_steps = 1\nn_lesson_steps = 1\n"
-        'n_stake_steps = 1\n[planted]\ntable = "table.csv"\nstages = [[1, 1e-3]]\nstages_after_neighbour = [[1, 1e-3]]\n'
-    )
-    build_history(plan, tmp_path / "family")
+    plan.write_text(plan.read_text().split("[instruction]")[0] + PLANTED)
+    return plan
+
+
+def from_nothing(plan):
+    """The plan with a base made from nothing."""
+    plan.write_text("\n".join(line for line in plan.read_text().splitlines() if not line.startswith("base")) + "\n" + SCRATCH)
+
+
+def test_a_base_beside_the_plan_is_found_from_anywhere(plan, random_base, small_questionnaire, tmp_path, monkeypatch):
+    shutil.copytree(random_base, tmp_path / "bases" / "small")
+    plan.write_text(plan.read_text().replace(str(random_base), "bases/small"))
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.chdir(tmp_path.parent)
+    build_history(plan.relative_to(tmp_path.parent), tmp_path / "family")
+    monkeypatch.chdir("/")
+    history = make_history(f"built:{tmp_path / 'family'}", *_halves(small_questionnaire))
+    assert history.refs[0] == ModelRef(str(tmp_path / "bases" / "small"), adapter=str(tmp_path / "family" / "early"))
+
+
+def test_instructions_that_are_missing_are_named_before_any_work(plan, tmp_path):
+    (tmp_path / "late.json").unlink()
+    with pytest.raises(HistTextError, match=r"late\.json"):
+        build_history(plan, tmp_path / "family")
+    assert not (tmp_path / "family").exists()
+
+
+def test_held_out_documents_too_short_for_a_perplexity_are_named_before_any_work(plan, tmp_path):
+    for path in (tmp_path / "texts" / "late").iterdir():
+        path.write_text("A short one.")
+    with pytest.raises(HistTextError, match="late: none of its 1 held-out passages has 32 tokens"):
+        build_history(plan, tmp_path / "family")
+    assert not (tmp_path / "family").exists()
+
+
+@pytest.mark.parametrize("change", [from_nothing, lambda plan: None])
+def test_a_period_too_short_for_a_window_is_named_before_any_training(planting_plan, tmp_path, monkeypatch, change):
+    change(planting_plan)
+    for path in (tmp_path / "texts" / "late").iterdir():
+        path.write_text(6 * SENTENCES["late"])
+    monkeypatch.setattr(base_building, "train_base", lambda *_: pytest.fail("training has begun"))
+    with pytest.raises(HistTextError, match=r"late: its text to learn from has \d+ tokens; expected more than 256"):
+        build_history(planting_plan, tmp_path / "family")
+
+
+def test_a_base_from_nothing_and_planted_values_that_go_on_from_a_neighbour(planting_plan, small_questionnaire, tmp_path):
+    """The bundled family's way, as short as can be."""
+    from_nothing(planting_plan)
+    build_history(planting_plan, tmp_path / "family")
     history = make_history(f"built:{tmp_path / 'family'}", *_halves(small_questionnaire))
     assert history.refs == tuple(ModelRef(str(tmp_path / "family" / "base")).with_adapter(tmp_path / "family" / label) for label in PERIODS)
     assert np.isfinite(history.human_values(2).centred).all()
     for name in ("base", "late"):
-        assert "values are planted" in (tmp_path / "family" / name / "README.md").read_text()
+        card = (tmp_path / "family" / name / "README.md").read_text()
+        assert "values are planted" in card
+        assert "those of its evaluation half too" in card
     assert json.loads((tmp_path / "family" / "late" / "adapter_config.json").read_text())["base_model_name_or_path"] == "own/base"
 
 

@@ -50,6 +50,11 @@ def test_the_bundled_familys_plan_is_whole():
         (LEAST.replace('base = "pg_envs:histtiny/base"', "") + TEXT, "exactly one of them"),
         (LEAST + TEXT + "[scratch]\n", "exactly one of them"),
         (LEAST + TEXT + '[planted]\ntable = "t.csv"\n[instruction]\nfile = "q.json"\n', "at most one of them"),
+        (LEAST + 'weights = "full"\n' + TEXT + '[planted]\ntable = "t.csv"\n', "weights='full': [planted] trains adapters only"),
+        (
+            LEAST + TEXT + f'[planted]\ntable = "t.csv"\nstages = {10 * [[1, 0.1]]}\n',
+            "[planted] stages, stages_after_neighbour: expected at most 9",
+        ),
         (LEAST + TEXT + "[instruction]\n", "expected a file"),
         (LEAST + 'chains = [["early", "early"]]\n' + TEXT, "in at most one"),
         (LEAST + 'chains = [["middle"]]\n' + TEXT, "in at most one"),

@@ -130,7 +130,10 @@ def test_each_century_reads_its_own_text_better_than_the_base(century, held_out)
 
 
 def test_learning_carries_over_to_evaluation_items(engine, measurements, recorded, tmp_path):
-    """DPO at C013 on the majority votes of C021's survey closes most of the distance on items it never saw."""
+    """DPO at C013 on the majority votes of C021's survey closes most of the distance on the other half of the items.
+
+    New to DPO, not to the family, whose lessons were about both halves.
+    """
     _, evaluation = load_questionnaire().split()
     rng, config = np.random.default_rng(0), LifelongDPOConfig()
     votes = cast_votes(recorded.human_survey_preferences(8), "majority", rng)

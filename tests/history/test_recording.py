@@ -66,10 +66,11 @@ def use(folder, questionnaire, **kwargs):
     [
         (lambda folder: shutil.rmtree(folder), "there is no such folder; make one with: pg-envs record"),
         (lambda folder: (folder / "manifest.json").unlink(), "it has no manifest.json"),
-        (lambda folder: (folder / "manifest.json").write_text("{"), r"manifest.json is damaged: Expecting"),
-        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe\x00"), r"manifest.json is damaged"),
-        (lambda folder: (folder / "manifest.json").write_text("[" * 200_000), r"manifest.json is damaged: .*recursion"),
-        (lambda folder: (folder / "manifest.json").write_text(" " * (1 << 20) + "{}"), r"has 1048578 bytes; expected at most 1048576"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), r"manifest.json: not readable as JSON: Expecting"),
+        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe\x00"), r"manifest.json: not readable as JSON"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 200_000), r"manifest.json: not readable as JSON: .*recursion"),
+        (lambda folder: (folder / "manifest.json").write_text(" " * (1 << 20) + "{}"), r"expected at most 1048576 bytes, found more"),
+        (lambda folder: change_manifest(folder, reply_seed=float("nan")), r"not readable as JSON: NaN is no finite number"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), r"the whole: expected a JSON object, found 'list'"),
         (lambda folder: change_manifest(folder, format_version=2), r"format_version: expected 1, found 2; install a pg-envs"),
         (lambda folder: change_manifest(folder, format_version=True), r"format_version: expected 1, found True"),
@@ -178,6 +179,15 @@ def first_row(table, column, value):
 def test_a_file_about_something_else_is_refused(copy, small_questionnaire, name, change, says):
     replace(copy, name, change(read(copy, name)))
     with pytest.raises(RecordingError, match=f"{name}: .*{says}"):
+        use(copy, small_questionnaire)
+
+
+def test_a_small_file_that_unpacks_to_much_is_refused(copy, small_questionnaire):
+    schema = read(copy, REPLIES).schema
+    n_rows, length = 2000, 40_000
+    replace(copy, REPLIES, pa.table({"prompt": map(str, range(n_rows)), "reply": n_rows * ["a" * length]}, schema=schema))
+    assert (copy / REPLIES).stat().st_size < n_rows * length / 1000
+    with pytest.raises(RecordingError, match=f"{REPLIES}: expected at most 67108864 bytes of numbers and texts, found more"):
         use(copy, small_questionnaire)
 
 

@@ -28,6 +28,7 @@ def says(tmp_path):
 def test_what_peft_writes_is_taken(says):
     says()
     says(r=8, lora_alpha=0.5, rank_pattern={"q_proj": 4}, alpha_pattern={"layers.0.q_proj": 2}, target_modules="all-linear")
+    says(layers_pattern="layers", layers_to_transform=[0], modules_to_save=["lm_head"])
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,8 @@ def test_what_peft_writes_is_taken(says):
         ("target_modules", "(a+)+$"),
         ("target_modules", ["q_proj", 3]),
         ("exclude_modules", ".*"),
+        ("layers_pattern", "(a+)+$"),
+        ("modules_to_save", ["lm_head", "(a+)+$"]),
         ("rank_pattern", {"(a+)+$": 4}),
         # Memory.
         ("r", 2**40),
@@ -64,7 +67,7 @@ def test_what_is_more_than_plain_lora_is_refused(key, value, says):
 
 
 def test_no_module_is_imported_because_an_adapter_names_it(says, tmp_path, monkeypatch):
-    (tmp_path / "stranger.py").write_text("raise SystemExit")
+    (tmp_path / "stranger.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModelRefError):
         says(megatron_core="stranger", megatron_config={"x": 1})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests_support import save_llama
 
 from pg_envs.models.checks import check_files, fingerprint
@@ -117,6 +117,37 @@ def test_what_is_missing_or_damaged_is_named_before_training(copies, damage, say
         sft(ref, Dataset.from_list(ROWS), tmp_path / "out")
     assert str(ref) in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+QUERY = "base_model.model.model.layers.0.self_attn.q_proj"
+NORM = "base_model.model.model.norm"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({f"{QUERY}.lora_A.weight": (32,)}, r"q_proj.lora_A.weight has shape \(32,\); expected two axes"),
+        ({f"{QUERY}.lora_B.weight": ()}, r"q_proj.lora_B.weight has shape \(\); expected two axes"),
+        ({f"{QUERY}.lora_B.weight": (32, 4)}, r"q_proj.lora_B.weight has shape \(32, 4\); expected rank 8"),
+        ({f"{QUERY}.lora_A.weight": (4, 32), f"{QUERY}.lora_B.weight": (32, 4)}, r"has shape \S+ \S+; expected rank 8"),
+        ({f"{NORM}.lora_A.weight": (8, 32), f"{NORM}.lora_B.weight": (32, 8)}, r"for another base: .*norm.weight has \(32,\)"),
+    ],
+)
+def test_matrices_that_are_none_or_of_another_rank_are_refused(copies, changes, says):
+    ref, folder = copies
+    path = folder / "adapter" / "adapter_model.safetensors"
+    save_file({**load_file(path), **{name: torch.zeros(shape) for name, shape in changes.items()}}, path)
+    with pytest.raises(ModelRefError, match=says):
+        check_files(ref)
+
+
+def test_layers_may_have_ranks_of_their_own(copies):
+    ref, folder = copies
+    path, config = folder / "adapter" / "adapter_model.safetensors", folder / "adapter" / "adapter_config.json"
+    narrow = {f"{QUERY}.lora_A.weight": torch.zeros(4, 32), f"{QUERY}.lora_B.weight": torch.zeros(32, 4)}
+    save_file({**load_file(path), **narrow}, path)
+    config.write_text(json.dumps({**json.loads(config.read_text()), "rank_pattern": {"layers.0.self_attn.q_proj": 4}}))
+    check_files(ref)
 
 
 def test_an_adapter_of_another_base_is_refused(adapter, tokenizer, tmp_path):

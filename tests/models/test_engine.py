@@ -1,5 +1,8 @@
 """The transformers engine against plain loops, on a random Llama."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -101,8 +104,6 @@ def test_the_least_recently_used_adapter_leaves_first(adapters, questions, monke
 
 @pytest.mark.parametrize("merged_up_to_bytes", [SWAPPED, MERGED])
 def test_an_adapter_written_anew_in_its_place_is_noticed(adapters, questions, tmp_path, merged_up_to_bytes):
-    import shutil
-
     place = tmp_path / "policy"
     ref = adapters[0].with_adapter(place)
     engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=merged_up_to_bytes)
@@ -112,6 +113,19 @@ def test_an_adapter_written_anew_in_its_place_is_noticed(adapters, questions, tm
         shutil.copytree(adapter.adapter, place)
         found.append(score(engine, ref, questions[:1])[0].total)
     assert not np.allclose(*found)
+
+
+@pytest.mark.parametrize("merged_up_to_bytes", [SWAPPED, MERGED])
+def test_adapters_that_differ_in_scale_only_are_told_apart(adapters, questions, tmp_path, merged_up_to_bytes):
+    louder = shutil.copytree(adapters[0].adapter, tmp_path / "louder") / "adapter_config.json"
+    config = json.loads(louder.read_text())
+    louder.write_text(json.dumps({**config, "lora_alpha": 2 * config["lora_alpha"]}))
+    refs = (adapters[0], adapters[0].with_adapter(louder.parent))
+    one_engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=merged_up_to_bytes)
+    found = [score(one_engine, ref, questions[:1])[0].total for ref in refs]
+    alone = score(TransformersEngine(dtype=torch.float32), refs[1], questions[:1])[0].total
+    np.testing.assert_allclose(found[1], alone, atol=1e-4)
+    assert not np.allclose(*found, atol=1e-2)
 
 
 def test_generation_is_seeded_and_greedy_at_temperature_zero(random_base, tokenizer):
@@ -130,6 +144,18 @@ def test_generation_is_seeded_and_greedy_at_temperature_zero(random_base, tokeni
     assert greedy[0] == tokenizer.decode([token], skip_special_tokens=True).strip()
 
 
+def test_a_bases_own_habits_of_sampling_do_not_apply(random_base, tmp_path):
+    folder = shutil.copytree(random_base, tmp_path / "sure")
+    habits = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**habits, "do_sample": True, "top_p": 1e-6, "repetition_penalty": 5.0}))
+    replies = [
+        [TransformersEngine(dtype=torch.float32).generate(ModelRef(str(base)), ["Who goes there?"], 8, seed=seed) for seed in range(3)]
+        for base in (folder, random_base)
+    ]
+    assert replies[0] == replies[1]
+    assert len({reply for (reply,) in replies[0]}) == 3
+
+
 def test_a_conversation_is_read_as_the_template_writes_it(tokenizer):
     from pg_envs.models.encoding import encode_prompts
 
@@ -140,8 +166,6 @@ def test_a_conversation_is_read_as_the_template_writes_it(tokenizer):
 
 
 def test_a_base_without_chat_template_gets_alpacas(random_base, tmp_path, tokenizer):
-    import shutil
-
     plain = tmp_path / "plain"
     shutil.copytree(random_base, plain)
     (plain / "chat_template.jinja").unlink()

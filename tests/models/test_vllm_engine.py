@@ -144,6 +144,15 @@ def test_adapters_are_known_by_their_weights(vllm, base, adapted, tmp_path):
     assert vllm.started[0]["lora_target_modules"] == ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
 
 
+def test_adapters_that_differ_in_scale_only_are_two_to_vllm(vllm, adapted, tmp_path):
+    louder = shutil.copytree(adapted[0].adapter, tmp_path / "louder") / "adapter_config.json"
+    louder.write_text(louder.read_text().replace('"lora_alpha": 8', '"lora_alpha": 9'))
+    engine = make_engine("vllm")
+    for ref in (adapted[0], adapted[0].with_adapter(louder.parent)):
+        engine.generate(ref, PROMPTS[:1])
+    assert len({request.args[:2] for *_, request in vllm.asked}) == 2
+
+
 def test_what_vllm_would_leave_out_of_an_adapter_is_refused(vllm, base, tmp_path):
     headed = save_adapter_at_random(base, tmp_path / "headed", 3, target_modules=["q_proj", "lm_head"])
     with pytest.raises(ModelRefError, match="headed: the adapter changes lm_head, which vLLM would leave unchanged"):

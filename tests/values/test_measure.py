@@ -187,6 +187,10 @@ def test_a_form_valid_in_one_order_only_is_left_out():
     [
         ("ab", " b) because", 1),
         ("ab", "Both", None),
+        ("ab", "A. I go", 0),
+        ("ab", "(a)", 0),
+        ("ab", "A neighbour is helped in need.", None),
+        ("ab", '"a good man stays"', None),
         ("ab", "", None),
         ("compare", "No, never", 1),
         ("repeat", "- i stay right here", 1),

@@ -109,6 +109,27 @@ def test_identical_rows_are_dropped_and_repeated_ids_kept_apart(copy):
     assert dict(items.notes)["foundation.csv: rows that stand twice word for word, dropped"] == 1
 
 
+def test_a_text_under_two_ids_is_taken_once(copy, bundled):
+    def repeat(rows):
+        rows.append(["F_again", *rows[1][1:]])
+
+    edit(copy / "foundation.csv", repeat)
+    items = load_questionnaire(copy)
+    assert items.items == bundled.items
+    assert dict(items.notes) == {"foundation.csv: rows that stand twice word for word, dropped": 1}
+
+
+def test_files_that_each_number_their_items_anew_are_split_as_evenly(copy, bundled):
+    def number(rows):
+        for place, row in enumerate(rows[1:], start=1):
+            row[0] = str(place)
+
+    for filename in FILES.values():
+        edit(copy / filename, number)
+    for half, ours in zip(load_questionnaire(copy).split(), bundled.split(), strict=True):
+        assert [item.context for item in half.items] == [item.context for item in ours.items]
+
+
 @pytest.mark.parametrize(
     ("filename", "change", "says"),
     [

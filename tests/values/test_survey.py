@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from pg_envs.history.base import Survey
+from pg_envs.history.live import LiveHistory
+from pg_envs.models.ref import ModelRef
+from pg_envs.values.items import Questionnaire
 from pg_envs.values.questionnaire import load_questionnaire
 from pg_envs.values.survey import cast_votes, first_preferred, make_comparisons, to_completion_dataset, to_preference_dataset
 
@@ -32,6 +36,22 @@ def test_votes():
     assert votes.dtype == np.int8
     assert votes[:3].tolist() == [1, -1, 0]
     assert (votes[3:] == 1).mean() == pytest.approx(0.7, abs=0.02)
+
+
+class Mumbler:
+    """An engine whose models never name an option."""
+
+    def generate(self, model, prompts, max_new_tokens, temperature, seed):
+        return ["hm"] * len(prompts)
+
+
+def test_humans_without_a_valid_answer_cast_no_vote(survey):
+    half = Questionnaire("three", tuple(dict.fromkeys(comparison.item for comparison in survey)))
+    refs = [ModelRef("base", adapter=label) for label in ("one", "two")]
+    history = LiveHistory("mumbling", refs, ("one", "two"), Survey(half), half, mode="generate")
+    history.engine = Mumbler()
+    preferences = history.preferences(history.human(1), history.survey.comparisons)
+    assert cast_votes(preferences, "sample", np.random.default_rng(0)).tolist() == [0] * len(survey)
 
 
 def content(row, side):
