@@ -19,11 +19,17 @@ class Task:
         command: For ``pg-envs``, given the folder; the same one takes it up again.
         again: The command that takes it up again where that is another.
         results: Given the folder, the files that must be the undisturbed ones.
+        complete: Given the folder, a file that is there once nothing is left to do, where the command then refuses to begin; or None.
     """
 
     command: Callable[[Path], list[str]]
     again: Callable[[Path], list[str]]
     results: Callable[[Path], list[Path]]
+    complete: Callable[[Path], Path] | None = None
+
+    def is_complete(self, folder: Path) -> bool:
+        """Whether the command would refuse, since all is there."""
+        return self.complete is not None and self.complete(folder).exists()
 
 
 def run_task(settings: list[str], items: Path | None) -> Task:
@@ -79,8 +85,8 @@ def tasks(items: Path, plan: Path) -> dict[str, Task]:
         "grid of random and no-op": Task(
             grid, grid, lambda folder: [*sorted(folder.glob("grid/*/result.json")), folder / "grid/table.json"]
         ),
-        "recording": Task(record, record, lambda folder: files_in(folder / "it")),
-        "family of two periods": Task(build, build, lambda folder: files_in(folder / "it")),
+        "recording": Task(record, record, lambda folder: files_in(folder / "it"), lambda folder: folder / "it" / "manifest.json"),
+        "family of two periods": Task(build, build, lambda folder: files_in(folder / "it"), lambda folder: folder / "it" / "history.json"),
     }
 
 
