@@ -18,7 +18,7 @@ MAX_CHARACTERS = 300
 MAX_TURNS = 4
 """The last so many turns are what a model is shown."""
 WHAT_HISTTINY_IS = (
-    "You are talking to histtiny: language models of 8 million parameters, trained on old books and on answers drawn from a made-up "
+    "You are talking to histtiny: language models of 4 million parameters, trained on old books and on answers drawn from a made-up "
     "(planted) table of values. They can answer questions like the survey's; in conversation they mostly ramble. Nothing they say is "
     "evidence of what anybody thought in any century."
 )
