@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hub_support import FakeHub, files_of, put_in_cache, save_llama3
+from hypothesis import settings
 from tests_support import TINY_FAMILY_CENTURIES, save_llama, save_random_family, write_small_questionnaire
 
 from pg_envs.history.registry import LIVE
@@ -17,6 +18,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+# How long an example takes says more about what else runs on a machine than about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
