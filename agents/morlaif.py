@@ -18,7 +18,7 @@ from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedb
 from agents.on_policy import Reward, rloo
 from agents.principles import load_principles
 from agents.reference import REFERENCES, Reference
-from agents.reward_models import RewardModelConfig, Scores, judge_ahead, less_what_is_said_already, reward_models
+from agents.reward_models import RewardModelConfig, Scores, asked_and_answered, judge_ahead, less_what_is_said_already, reward_models
 from agents.scalarisers import SCALARISERS
 from agents.training import TrainingAgent
 from agents.votes import share_out
@@ -38,7 +38,8 @@ class MORLAIFConfig(RewardModelConfig):
 
     references: ClassVar[tuple[Reference, ...]] = REFERENCES
     reference: Reference = "uniform"
-    """What the policy is held to. With ``uniform`` it becomes what the weighed principles say; else that comes on top of what it is."""
+    """What the policy is held to. With ``uniform`` it answers comparisons as the weighed principles say; else that comes on top of what
+    it answers at the century's start."""
     reward_reference: Reference = "century"
     """What an implicit preference model is held to while it learns. With ``century`` its score is 0 where its principle says nothing."""
     principles: str = "values"
@@ -97,9 +98,9 @@ class MORLAIF(TrainingAgent):
             raise TrainingError("no valid feedback on any principle")
         with reward_models(start, list(learnt.values()), out.with_name(f"{out.name}.preferences"), seed, config) as scores:
             judge_ahead(scores, preferences)
-            reward = self._reward(list(learnt), scores, drawn(preferences, config.n_weighed, seed))
+            reward = self._reward(list(learnt), scores, draw_rows(preferences, config.n_weighed, seed))
             if config.reference == "uniform":
-                reward = less_what_is_said_already(reward, start, config.kl)
+                reward = less_what_is_said_already(reward, start, preferences, config.kl)
             return rloo(start, preferences.select_columns(["prompt"]), reward, out, seed, config)
 
     def _dataset(self, log_odds: np.ndarray, rng: np.random.Generator) -> Dataset:
@@ -130,7 +131,7 @@ class MORLAIF(TrainingAgent):
         return scalarised(scores, weights, config.scalariser)
 
 
-def drawn(preferences: Dataset, n: int, seed: int) -> Dataset:
+def draw_rows(preferences: Dataset, n: int, seed: int) -> Dataset:
     """Up to ``n`` of the rows. They come in the survey's order, of which the beginning is about few of the values."""
     return preferences.shuffle(seed=seed).select(range(min(n, len(preferences))))
 
@@ -165,9 +166,7 @@ ROWS = {"implicit": shared_rows, "score": margin_rows}
 
 def score_differences(scores: Scores, pairs: Dataset) -> np.ndarray:
     """(n, K) scores of the chosen answers, less those of the rejected ones."""
-    prompts = [pair["prompt"][-1]["content"] for pair in pairs]
-    replies = [pair[side][0]["content"] for side in ("chosen", "rejected") for pair in pairs]
-    chosen, rejected = np.array(scores(prompts * 2, replies)).reshape(2, len(prompts), -1)
+    chosen, rejected = np.array(scores(*asked_and_answered(pairs))).reshape(2, len(pairs), -1)
     return chosen - rejected
 
 

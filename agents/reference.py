@@ -31,7 +31,9 @@ class ReferenceConfig(TrainingConfig):
 
 
 def hold_to(reference: Reference, model: Any) -> None:
-    """Tell a TRL trainer that has just been made of ``model`` which model its reference is; for ``uniform`` it stays the century's start.
+    """Tell a TRL trainer that has just been made of ``model`` which model its reference is.
+
+    ``uniform`` is no model: the reference stays the century's start, and whoever trains takes out again what that adds.
 
     TRL holds a policy that came with an adapter to a copy of it, called ``ref``, and to the bare base where there is no such copy; a policy
     without adapters to the model that its config's name leads to (see ``pg_envs.models.trained``).

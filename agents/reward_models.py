@@ -11,6 +11,7 @@ and 56% (two passes) of the evaluation comparisons right.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
+from scipy.special import log_softmax
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, Reward
@@ -133,8 +135,13 @@ def judge_ahead(reward: Callable[[Sequence[str], Sequence[str]], object], prefer
     """Have both answers of each pair judged, and thereby remembered: most of what will be sampled are these, and many at once take
     a fraction of the time.
     """
+    reward(*asked_and_answered(preferences))
+
+
+def asked_and_answered(preferences: Dataset) -> tuple[list[str], list[str]]:
+    """Each pair's prompt twice, with the chosen and with the rejected answer."""
     prompts = [pair["prompt"][-1]["content"] for pair in preferences]
-    reward(prompts * 2, [pair[side][0]["content"] for side in ("chosen", "rejected") for pair in preferences])
+    return prompts * 2, [pair[side][0]["content"] for side in ("chosen", "rejected") for pair in preferences]
 
 
 Reply = TypeVar("Reply", bound=Hashable)
@@ -183,20 +190,34 @@ def _implicit(start: ModelRef, datasets: Sequence[Dataset], folder: Path, seed: 
     return score
 
 
-def less_what_is_said_already(reward: Reward, start: ModelRef, kl: float) -> Reward:
-    """A reward by which on-policy training holds a policy to answers that are all equally likely, instead of to ``start``.
+def less_what_is_said_already(reward: Reward, start: ModelRef, preferences: Dataset, kl: float) -> Reward:
+    """A reward by which on-policy training holds a policy to offered answers that are all equally likely, instead of to ``start``.
 
-    r(x, y) - kl log pi_start(y | x): with it the objective E[r] - kl KL(pi, pi_start) is E[r] + kl H(pi) with the entropy H, and the best
-    policy is proportional to exp(r / kl). What ``start`` says already is not added to what the reward asks for.
+    With p(y) the share of ``start``'s probability that is on y among the n answers that ``preferences`` offers to a prompt, it is
+    r(x, y) - kl log(n p(y)). The best policy under E[r] - kl KL(pi, pi_start) is proportional to pi_start(y) exp(r(x, y) / kl) for the
+    plain reward, and with this one, among the offered answers, to exp(r(x, y) / kl): what ``start`` says already is not added to what
+    the reward asks for. Other answers keep their reward: that they are unlikely does not speak for them.
     """
     from pg_envs.models.loading import load_tokenizer
     from pg_envs.models.transformers_engine import TransformersEngine
 
-    engine, end = TransformersEngine(), load_tokenizer(start).eos_token
-    said = remembering(lambda prompts, replies: _log_probabilities(engine, start, prompts, [r + end for r in replies]).tolist())
+    offered: dict[str, list[str]] = {}
+    for prompt, reply in zip(*asked_and_answered(preferences), strict=True):
+        if reply not in offered.setdefault(prompt, []):
+            offered[prompt].append(reply)
+    end = load_tokenizer(start).eos_token
+    scored = TransformersEngine().choice_logprobs(
+        start, list(offered), [[reply + end for reply in replies] for replies in offered.values()]
+    )
+    said = {
+        (prompt, reply): already
+        for (prompt, replies), each in zip(offered.items(), scored, strict=True)
+        for reply, already in zip(replies, math.log(len(replies)) + log_softmax(each.total), strict=True)
+    }
 
     def lessened(prompts: Sequence[str], replies: Sequence[str]) -> list[float]:
-        return [total - kl * already for total, already in zip(reward(prompts, replies), said(prompts, replies), strict=True)]
+        totals = zip(prompts, replies, reward(prompts, replies), strict=True)
+        return [total - kl * said.get((prompt, reply), 0.0) for prompt, reply, total in totals]
 
     return lessened
 

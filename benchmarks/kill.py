@@ -133,7 +133,8 @@ def main() -> int:
     arguments = parser.parse_args()
     for module in IMPORTED_ONCE:
         importlib.import_module(module)
-    rows: dict[str, Any] = json.loads(arguments.out.read_text(encoding="utf-8"))["tasks"] if arguments.tasks else {}
+    kept = arguments.tasks and arguments.out.exists()
+    rows: dict[str, Any] = json.loads(arguments.out.read_text(encoding="utf-8"))["tasks"] if kept else {}
     told: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="pg-envs-kill-") as name:
         scratch = Path(name)

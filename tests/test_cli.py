@@ -269,17 +269,22 @@ def test_stopped_run_is_resumed_to_the_undisturbed_result(env, workplace, no_pic
     assert exports[0] == exports[1]
 
 
-def test_century_whose_policy_is_not_judged_is_not_said_to_be_finished(workplace, monkeypatch, capsys):
+def stop_before_judging(monkeypatch, century):
+    """Ctrl-C reaches a Follow environment as it begins to judge a century's policy."""
     from pg_envs.challenges.follow import FollowEnv
 
     judge = FollowEnv._judge
 
-    def stop_in_the_third_step(self, policy):
-        if self.century == 3:
+    def stopped(self, policy):
+        if self.century == century:
             raise KeyboardInterrupt
         return judge(self, policy)
 
-    monkeypatch.setattr(FollowEnv, "_judge", stop_in_the_third_step)
+    monkeypatch.setattr(FollowEnv, "_judge", stopped)
+
+
+def test_century_whose_policy_is_not_judged_is_not_said_to_be_finished(workplace, monkeypatch, capsys):
+    stop_before_judging(monkeypatch, century=3)
     assert main([*QUICK, "--name", "it"]) == 130
     assert "Stopped: 2 finished centuries are in" in squeezed(capsys.readouterr().err)
 
@@ -290,16 +295,7 @@ def test_run_stopped_again_while_it_is_replayed_keeps_what_it_had(workplace, mon
     (workplace / "stop-in-4").touch()
     assert main(["run", "--agent", "stoppable:Stoppable", "--history", "simulated", "--name", "it"]) == 130
     before = (folder / "result.json").read_bytes()
-    from pg_envs.challenges.follow import FollowEnv
-
-    judge = FollowEnv._judge
-
-    def stop_in_the_second_century(self, policy):
-        if self.century == 2:
-            raise KeyboardInterrupt
-        return judge(self, policy)
-
-    monkeypatch.setattr(FollowEnv, "_judge", stop_in_the_second_century)
+    stop_before_judging(monkeypatch, century=2)
     assert main(["run", "--resume", str(folder)]) == 130
     assert (folder / "result.json").read_bytes() == before
 

@@ -19,8 +19,8 @@ MODES: tuple[Mode, ...] = ("logprob", "generate")
 ALIKE = 0.85
 """A sampled text names an option if it is at least this similar to it (``difflib`` ratio) and to no other."""
 
-ARTICLE = re.compile(r"\W*a \w", re.IGNORECASE)
-"""Begins a reply such as "A neighbour is helped", which names no option; "A: ..." and "A" do."""
+ARTICLE = re.compile(r"\W*a (?!(?:is|because|as|since|seems|would|sounds)\b)\w", re.IGNORECASE)
+"""Begins a reply such as "A neighbour is helped", which names no option; "A: ...", "A" and "A is better" do."""
 
 
 class Answerer(Protocol):

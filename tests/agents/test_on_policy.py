@@ -69,15 +69,20 @@ def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path):
     assert fingerprint(held["century"]) != fingerprint(held["base"])
 
 
-def test_what_is_said_already_is_not_rewarded_again(start):
+def test_what_is_said_already_is_not_rewarded_again(start, preferences):
     """The best policy at a price of 1 has the start's odds times exp(reward): with the lessened reward, exp(the plain reward) alone."""
     end = load_tokenizer(start).eos_token
     (scored,) = TransformersEngine().choice_logprobs(start, PROMPTS[:1], [["A" + end, "B" + end]])
-    reward = less_what_is_said_already(likes_a, start, kl=1.0)
+    reward = less_what_is_said_already(likes_a, start, preferences, kl=1.0)
     of_a, of_b = reward(PROMPTS[:1] * 2, ["A", "B"])
     log_odds_at_start = scored.total[0] - scored.total[1]
     assert abs(log_odds_at_start) > 0.01
     assert log_odds_at_start + of_a - of_b == pytest.approx(1.0, abs=1e-3)
+
+
+def test_answers_that_nobody_offered_are_not_rewarded_for_being_unlikely(start, preferences):
+    reward = less_what_is_said_already(likes_a, start, preferences, kl=1.0)
+    assert reward(PROMPTS[:1] * 3, ["Zzz qqq", "Another", ""]) == [0.0, 1.0, 0.0]
 
 
 def test_dpo_is_held_to_the_reference_asked_for(start, tmp_path):
