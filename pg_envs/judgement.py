@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pg_envs.history.base import Values
-from pg_envs.values.scoring import Scoring, cosine, cosine_parts
+from pg_envs.values.scoring import Scoring, cosine, cosine_and_parts
 
 
 def judgement(measured: Values, target: Values, scoring: Scoring, more: dict[str, Any]) -> tuple[float, dict[str, Any]]:
@@ -20,7 +20,8 @@ def judgement(measured: Values, target: Values, scoring: Scoring, more: dict[str
     # Copies: users keep infos and change them, and a history hands out the same humans again and again.
     v, h = measured.vector(scoring).copy(), target.vector(scoring).copy()
     if "reward" not in more:
-        more = {"reward": cosine(v, h), "reward_vector": cosine_parts(v, h), **more}
+        reward, parts = cosine_and_parts(v, h)
+        more = {"reward": reward, "reward_vector": parts, **more}
     info = {
         "policy_vector": v,
         "target_vector": h,

@@ -10,7 +10,7 @@ import numpy as np
 from pg_envs.challenges.coevolve import progress_score, unit
 from pg_envs.result_schema import ROUNDING
 from pg_envs.results import skill, upstream_score
-from pg_envs.values.scoring import cosine, cosine_parts
+from pg_envs.values.scoring import cosine, cosine_and_parts
 
 
 def differing(result: dict[str, Any]) -> list[str]:
@@ -80,7 +80,7 @@ def _of_step(result: dict[str, Any], index: int, step: dict[str, Any]) -> Iterat
     constants = result["score_constants"]
     if not constants:
         yield "reward", step["reward"], cosine(v, h)
-        yield "reward_vector", step["reward_vector"], cosine_parts(v, h)
+        yield "reward_vector", step["reward_vector"], cosine_and_parts(v, h)[1]
         return
     reward, parts, cosines = progress_score(np.array(step["proxy_vector"]), unit(np.array(constants["human_vectors"])))
     century = index + 1

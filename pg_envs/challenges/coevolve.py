@@ -15,7 +15,7 @@ from pg_envs.models.space import named_policy
 TINY = float(np.finfo(np.float64).tiny)
 
 
-def progress_score(proxy: np.ndarray, humans: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def progress_score(proxy: np.ndarray, humans: np.ndarray) -> tuple[float, np.ndarray, list[float]]:
     """mean_i max_{j >= i} cos(proxy, human_j), i and j over all centuries.
 
     Args:
@@ -23,20 +23,20 @@ def progress_score(proxy: np.ndarray, humans: np.ndarray) -> tuple[float, np.nda
         humans: (N, 19) value vectors at length 1, as ``unit`` gives them.
 
     Returns:
-        The score; its (19,) parts, which sum to it; and the (N,) cosines with every century.
+        The score; its (19,) parts, which sum to it; and the N cosines with every century.
     """
     # Plain numbers where there are only a few of them: this runs in every step of fast simulated histories.
-    direction = proxy / max(math.sqrt(proxy @ proxy), TINY)
-    cosines = np.minimum(np.maximum(humans @ direction, -1.0), 1.0)
+    direction = proxy / max(math.sqrt(proxy.dot(proxy)), TINY)
+    cosines = [max(min(cosine, 1.0), -1.0) for cosine in humans.dot(direction).tolist()]
     # tally[j] is for how many i century j is the argmax over j >= i: a maximum running backwards through history.
     n = len(cosines)
-    tally, best, running = [0.0] * n, n - 1, cosines.tolist()
+    tally, best, score = [0.0] * n, n - 1, 0.0
     for i in reversed(range(n)):
-        if running[i] >= running[best]:
+        if cosines[i] >= cosines[best]:
             best = i
         tally[best] += 1.0
-    counts = np.array(tally)
-    return float(counts @ cosines) / n, counts @ humans * (direction / n), cosines
+        score += cosines[best]
+    return score / n, np.array(tally).dot(humans) * (direction / n), cosines
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -195,8 +195,8 @@ class CoevolveEnv(ProgressEnv):
                 "reward_vector": parts,
                 "proxy_vector": vector.copy(),
                 "proxy_vector_upstream": proxy_values.upstream.copy(),
-                "on_schedule": float(cosines[self._century]),
-                "lock_in_lag": self._century - int(np.argmax(cosines)),
+                "on_schedule": cosines[self._century],
+                "lock_in_lag": self._century - cosines.index(max(cosines)),
             },
         )
 

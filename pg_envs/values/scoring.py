@@ -103,7 +103,10 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return max(-1.0, min(1.0, float(a.dot(b)) / norm)) if norm > 0 else 0.0
 
 
-def cosine_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """What each dimension adds to ``cosine``: ``a_d b_d / (|a| |b|)``; the (19,) parts sum to the cosine."""
+def cosine_and_parts(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
+    """``cosine``, and what each dimension adds to it: ``a_d b_d / (|a| |b|)``; the (19,) parts sum to the cosine."""
     norm = math.sqrt(a.dot(a) * b.dot(b))
-    return a * b / norm if norm > 0 else np.zeros_like(a)
+    if not norm > 0:
+        return 0.0, np.zeros_like(a)
+    # Rounding must not carry a vector's cosine with itself beyond 1.
+    return max(-1.0, min(1.0, float(a.dot(b)) / norm)), a * b / norm

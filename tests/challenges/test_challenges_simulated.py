@@ -186,7 +186,7 @@ def test_progress_score_by_hand():
     proxy = np.zeros(19)
     proxy[0] = 0.1
     score, parts, cosines = progress_score(proxy, unit(humans))
-    assert cosines.tolist() == [1.0, 0.0, -1.0]
+    assert cosines == [1.0, 0.0, -1.0]
     assert score == 0.0
     assert parts.sum() == 0.0
     # The other way round the last century is the best of all that follow: 1, 1, 1.
