@@ -1,4 +1,4 @@
-"""The examples and the README's loop run as they stand."""
+"""The examples and the README's loop run as they stand; those that train agents for minutes are followed to the run's beginning."""
 
 import functools
 import re
@@ -11,6 +11,10 @@ import gymnasium as gym
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+class EndOfTest(Exception):
+    """Raised where a test has seen enough of a script."""
 
 
 def run(script, *arguments, cwd):
@@ -43,6 +47,23 @@ def test_the_readme_has_the_custom_loop_in_at_most_twenty_lines():
     script = (ROOT / "examples/custom_loop.py").read_text()
     assert code.strip() == script.split('"""', 2)[2].strip()
     assert len(code.strip().splitlines()) <= 20
+
+
+@pytest.mark.parametrize("name", ["lifelong_dpo", "extrapolative_dpo", "lifelong_rlhf", "extrapolative_rlhf", "seq2seq_rm", "morlaif"])
+def test_agents_are_made_and_handed_to_the_runner(name, monkeypatch, tmp_path):
+    begun = []
+
+    def begin(env, agent, seed):
+        agent.act  # noqa: B018 - what the runner will call
+        begun.append((type(agent).__name__.lower(), env.unwrapped.history.labels[-1], seed))
+        raise EndOfTest
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pg_envs.runner.run_episode", begin)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+    with pytest.raises(EndOfTest):
+        runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
+    assert begun == [(name.replace("_", ""), "C021", 0)]
 
 
 @pytest.mark.parametrize("name", ["follow", "predict"])
