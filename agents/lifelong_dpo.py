@@ -46,7 +46,7 @@ class LifelongDPO(TrainingAgent):
 
 
 def dpo(start: ModelRef, dataset: Any, out: Path, seed: int, config: LifelongDPOConfig) -> ModelRef:
-    """One DPO training with LoRA, from ``start`` to a new adapter in ``out``."""
+    """One DPO training, from ``start`` to a new adapter (or, with ``weights="full"``, model) in ``out``."""
     from trl import DPOConfig
 
     from agents.reference_first import ReferenceFirstDPOTrainer
