@@ -15,13 +15,13 @@ def judgement(measured: Values, target: Values, scoring: Scoring, more: dict[str
         measured: The policy's values.
         target: Whom it is compared with.
         scoring: Which of the two vectors counts.
-        more: What else belongs in ``info``; ``reward`` and ``reward_vector`` in it go before the cosine and its parts.
+        more: What else belongs in ``info``; ``reward``, ``reward_vector`` and ``score_upstream`` go before the cosines, all or none.
     """
     # Copies: users keep infos and change them, and a history hands out the same humans again and again.
     v, h = measured.vector(scoring).copy(), target.vector(scoring).copy()
     if "reward" not in more:
         reward, parts = cosine_and_parts(v, h)
-        more = {"reward": reward, "reward_vector": parts, **more}
+        more = {"reward": reward, "reward_vector": parts, "score_upstream": cosine(measured.upstream, target.upstream), **more}
     info = {
         "policy_vector": v,
         "target_vector": h,
@@ -30,7 +30,6 @@ def judgement(measured: Values, target: Values, scoring: Scoring, more: dict[str
         "target_standard_errors": target.standard_errors.copy(),
         "policy_vector_upstream": measured.upstream.copy(),
         "target_vector_upstream": target.upstream.copy(),
-        "score_upstream": cosine(measured.upstream, target.upstream),
         **more,
     }
     return info.pop("reward"), info

@@ -72,7 +72,6 @@ def _of_step(result: dict[str, Any], index: int, step: dict[str, Any]) -> Iterat
     v, h = np.array(step["policy_vector"]), np.array(step["target_vector"])
     upstream = [np.array(step[f"{whose}_vector_upstream"]) for whose in ("policy", "target")]
     yield "difference", step["difference"], v - h
-    yield "score_upstream", step["score_upstream"], cosine(*upstream)
     if result["config"]["env_args"].get("scoring") == "upstream":
         yield "policy_vector", step["policy_vector"], upstream[0]
         yield "target_vector", step["target_vector"], upstream[1]
@@ -80,12 +79,15 @@ def _of_step(result: dict[str, Any], index: int, step: dict[str, Any]) -> Iterat
     constants = result["score_constants"]
     if not constants:
         yield "reward", step["reward"], cosine(v, h)
+        yield "score_upstream", step["score_upstream"], cosine(*upstream)
         yield "reward_vector", step["reward_vector"], cosine_and_parts(v, h)[1]
         return
     reward, parts, cosines = progress_score(np.array(step["proxy_vector"]), unit(np.array(constants["human_vectors"])))
     century = index + 1
     yield "reward", step["reward"], reward
     yield "reward_vector", step["reward_vector"], parts
+    by_upstream = progress_score(np.array(step["proxy_vector_upstream"]), unit(np.array(constants["human_vectors_upstream"])))
+    yield "score_upstream", step["score_upstream"], by_upstream[0]
     yield "on_schedule", step["on_schedule"], cosines[century]
     yield "lock_in_lag", step["lock_in_lag"], century - int(np.argmax(cosines))
     yield "target_vector", step["target_vector"], constants["human_vectors"][century]

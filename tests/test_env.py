@@ -90,10 +90,11 @@ def test_ppo_trains_on_the_plain_environment():
 # ---------------------------------------------------------------------- vector environments
 
 
+@pytest.mark.parametrize("other", [FOLLOW, COEVOLVE])
 @pytest.mark.parametrize("vector_class", [SyncVectorEnv, AsyncVectorEnv])
-def test_vector_environments_without_autoreset(vector_class):
-    # Predict ends a step before Follow, so that one of the two is reset while the other goes on.
-    makers = [lambda: make(FOLLOW), lambda: make(PREDICT)]
+def test_vector_environments_without_autoreset(vector_class, other):
+    # Predict ends a step before the others, so that one of the two is reset while the other goes on.
+    makers = [lambda: make(other), lambda: make(PREDICT)]
     actions = np.random.default_rng(0).uniform(-1, 1, (8, 2, 19))
     alone = []
     for k, maker in enumerate(makers):
@@ -392,6 +393,25 @@ def test_step_whose_next_humans_cannot_be_asked_can_be_tried_again(env_id, votes
     assert disturbed.episode_score() == plain.episode_score()
 
 
+def test_coevolve_step_whose_preferences_cannot_be_asked_has_its_draws_again(monkeypatch):
+    disturbed, plain = make(COEVOLVE).unwrapped, make(COEVOLVE).unwrapped
+    for env in (disturbed, plain):
+        # A proxy that learns by chance, as one that is a language model does; the simulated one has no use for draws.
+        monkeypatch.setattr(env.history, "influence", lambda proxy, source, n_epochs, rng: proxy + rng.normal(0, 0.1, 19))
+        env.reset(seed=0)
+        env.step(np.full(19, 0.1))
+
+    def fail(policy, comparisons):
+        raise ConnectionError("the proxy does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disturbed.history, "preferences", fail)
+        with pytest.raises(ConnectionError, match="the proxy"):
+            disturbed.step(np.full(19, 0.5))
+    for _ in range(plain.n_steps - 1):
+        assert data_equivalence(disturbed.step(np.full(19, 0.5)), plain.step(np.full(19, 0.5)))
+
+
 def test_float32_actions_are_taken():
     # Stable-Baselines3 and other learners act in float32.
     env = make().unwrapped
@@ -457,7 +477,7 @@ def fresh_process(code):
 
 def test_import_is_quick_and_light():
     code = (
-        "import sys, time, gymnasium, numpy; start = time.perf_counter(); import pg_envs; print(time.perf_counter() - start);"
+        "import sys, time; start = time.process_time(); import pg_envs; print(time.process_time() - start);"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     durations_s = []

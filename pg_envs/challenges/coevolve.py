@@ -11,6 +11,7 @@ import numpy as np
 from pg_envs.env import ProgressEnv
 from pg_envs.history.base import Values
 from pg_envs.models.space import named_policy
+from pg_envs.values.scoring import Scoring
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -78,6 +79,7 @@ class CoevolveEnv(ProgressEnv):
     | ``on_schedule`` | cos(v(proxy), v(humans of the century)) |
     | ``lock_in_lag`` | t - argmax_j cos(v(proxy), v(human_j)), in centuries; positive is behind, negative ahead |
     | ``reward_vector`` | (19,) parts of the reward |
+    | ``score_upstream`` | what the reward is by the published formula |
 
     ## Arguments
     ```python
@@ -113,7 +115,7 @@ class CoevolveEnv(ProgressEnv):
                 raise ValueError(f"{name}={value!r}: expected a whole number of passes, 0 or more")
         self.history_epochs, self.policy_epochs = history_epochs, policy_epochs
         self._proxy: Any = None
-        self._human_units: np.ndarray | None = None
+        self._human_units: dict[Scoring, np.ndarray] = {}
         super().__init__(**kwargs)
         self._named_proxy = None if proxy is None else named_policy(self.action_space, "proxy", proxy)
 
@@ -139,7 +141,7 @@ class CoevolveEnv(ProgressEnv):
 
     def episode_score(self) -> float:
         """Mean over the proxies, the untouched first one included, as published."""
-        untouched, _, _ = progress_score(self.untouched_values.vector(self.scoring), self._humans())
+        untouched, _, _ = progress_score(self.untouched_values.vector(self.scoring), self._humans(self.scoring))
         return float(np.mean([untouched, *(step["reward"] for step in self.trace)]))
 
     def score_constants(self) -> dict[str, Any]:
@@ -153,7 +155,7 @@ class CoevolveEnv(ProgressEnv):
         }
 
     def _begin(self) -> None:
-        self._human_units = None
+        self._human_units = {}
         if self._named_proxy is None:
             self._proxy, self._proxy_preferences = self.history.human(0), self.history.human_survey_preferences(0)
         else:
@@ -177,15 +179,18 @@ class CoevolveEnv(ProgressEnv):
         return self._proxy_preferences
 
     def _judge(self, policy: Any) -> tuple[Values, Values, dict[str, Any]]:
-        proxy = self._proxy
-        for source, n_epochs in ((self.history.human(self._century), self.history_epochs), (policy, self.policy_epochs)):
-            if n_epochs:
-                proxy = self.history.influence(proxy, source, n_epochs, self.np_random)
-        proxy_values = self.history.values(proxy)
+        before = self.np_random.bit_generator.state
+        try:
+            proxy = self._influenced(policy)
+            proxy_values = self.history.values(proxy)
+            measured, target = self.history.values(policy), self.history.human_values(self._century)
+            preferences = self.history.preferences(proxy, self.survey)
+        except BaseException:
+            # Whoever tries the step again gets the draws that this one had.
+            self.np_random.bit_generator.state = before
+            raise
         vector = proxy_values.vector(self.scoring)
-        reward, parts, cosines = progress_score(vector, self._humans())
-        measured, target = self.history.values(policy), self.history.human_values(self._century)
-        preferences = self.history.preferences(proxy, self.survey)
+        reward, parts, cosines = progress_score(vector, self._humans(self.scoring))
         self._proxy, self._proxy_preferences = proxy, preferences
         return (
             measured,
@@ -193,6 +198,7 @@ class CoevolveEnv(ProgressEnv):
             {
                 "reward": reward,
                 "reward_vector": parts,
+                "score_upstream": progress_score(proxy_values.upstream, self._humans("upstream"))[0],
                 "proxy_vector": vector.copy(),
                 "proxy_vector_upstream": proxy_values.upstream.copy(),
                 "on_schedule": cosines[self._century],
@@ -200,8 +206,17 @@ class CoevolveEnv(ProgressEnv):
             },
         )
 
-    def _humans(self) -> np.ndarray:
+    def _influenced(self, policy: Any) -> Any:
+        """The proxy after it has learnt from the century's humans and from the policy."""
+        proxy = self._proxy
+        for source, n_epochs in ((self.history.human(self._century), self.history_epochs), (policy, self.policy_epochs)):
+            if n_epochs:
+                proxy = self.history.influence(proxy, source, n_epochs, self.np_random)
+        return proxy
+
+    def _humans(self, scoring: Scoring) -> np.ndarray:
         """(N, 19) values of all centuries' humans at length 1; they stay the same throughout an episode."""
-        if self._human_units is None:
-            self._human_units = unit(np.array([self.history.human_values(j).vector(self.scoring) for j in range(self.history.n_centuries)]))
-        return self._human_units
+        if scoring not in self._human_units:
+            humans = [self.history.human_values(j).vector(scoring) for j in range(self.history.n_centuries)]
+            self._human_units[scoring] = unit(np.array(humans))
+        return self._human_units[scoring]

@@ -80,7 +80,27 @@ def test_reward_vector_sums_to_reward(challenge, scoring):
         assert type(reward) is float
         assert info["reward_vector"].shape == (19,)
         assert info["reward_vector"].sum() == pytest.approx(reward, abs=1e-12)
+        if scoring == "upstream":
+            assert info["score_upstream"] == reward
+
+
+@pytest.mark.parametrize("challenge", ["Follow", "Predict"])
+def test_upstream_s_score_is_the_cosine_of_upstream_s_vectors(challenge):
+    policies = drawn_policies(9)
+    for _, info in play(make(challenge), lambda inner, t: policies[t]):
         assert info["score_upstream"] == pytest.approx(cosine(info["policy_vector_upstream"], info["target_vector_upstream"]))
+
+
+def test_upstream_s_score_in_coevolve_is_the_proxy_s_by_a_plain_double_loop():
+    policies = drawn_policies(9)
+    env = make("Coevolve")
+    steps = play(env, lambda inner, t: policies[t])
+    humans = [env.unwrapped.history.human_values(j).upstream for j in range(9)]
+    for reward, info in steps:
+        proxy = info["proxy_vector_upstream"]
+        expected = np.mean([max(cosine(proxy, humans[j]) for j in range(i, 9)) for i in range(9)])
+        assert info["score_upstream"] == pytest.approx(expected, abs=1e-12)
+        assert info["score_upstream"] != pytest.approx(reward, abs=1e-3)
 
 
 @pytest.mark.parametrize("challenge", ["Follow", "Predict"])
