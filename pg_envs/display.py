@@ -43,6 +43,8 @@ class LiveDisplay:
             TimeRemainingColumn(),
             console=self.console,
             disable=not self.console.is_terminal,
+            # The library forgets after half a minute how fast it went, which is sooner than a century ends.
+            speed_estimate_period=24 * 3600,
         )
         self.title = title
         self.episode: TaskID = self.progress.add_task(title, total=None, count="")

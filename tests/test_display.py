@@ -1,7 +1,10 @@
 """What the live display makes of progress reports."""
 
+import functools
+
 import pytest
 
+from pg_envs import display as displays
 from pg_envs.display import LiveDisplay
 
 
@@ -26,3 +29,18 @@ def test_what_goes_on_within_a_century_is_shown_below_it(what):
     episode, phase = tasks(display)[display.episode], tasks(display)[display.phase]
     assert (episode.description, episode.completed) == ("no-op in Follow: victorian", 1)
     assert (phase.description, phase.completed, phase.total) == (what, 5, 9)
+
+
+@pytest.mark.parametrize("century_s", [3, 35, 3600])
+def test_what_remains_is_estimated_however_long_a_century_takes(century_s, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(displays, "Progress", functools.partial(displays.Progress, get_time=lambda: now[0]))
+    display = LiveDisplay("no-op in Follow")
+    display.progress.start_task(display.episode)
+    for done in range(3):
+        display.report(f"C01{4 + done}: the agent acts", done, 8)
+        now[0] += century_s / 2
+        display.report(f"C01{4 + done}: the policy is judged", done, 8)
+        now[0] += century_s / 2
+    display.report("C017: the agent acts", 3, 8)
+    assert tasks(display)[display.episode].time_remaining == pytest.approx(5 * century_s, rel=0.05)
