@@ -96,12 +96,14 @@ def _columns(group: Group) -> tuple[str, ...]:
 
 def _read_file(path: Path, group: Group, notes: Counter[str]) -> Iterator[Item]:
     columns = _columns(group)
+    row_number = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
                 raise QuestionnaireError(f"{path}: row 1: no column {missing[0]!r}; expected the columns {', '.join(columns)}")
+            row_number = 1
             for row_number, row in enumerate(reader, start=2):
                 text = {key: (value or "").strip(STRAY) for key, value in row.items() if isinstance(key, str)}
                 if text[columns[1]] in ("theme", "generation_theme", "generation_rule"):
@@ -110,8 +112,10 @@ def _read_file(path: Path, group: Group, notes: Counter[str]) -> Iterator[Item]:
                     notes[f"{path.name}: rows with blank text, dropped"] += 1
                 else:
                     yield _make_item(text, group, f"{path}: row {row_number}", notes)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise QuestionnaireError(f"{path}: cannot be read as a UTF-8 CSV file: {error}") from error
+    except csv.Error as error:
+        raise QuestionnaireError(f"{path}: row {row_number + 1}: cannot be read as CSV: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionnaireError(f"{path}: cannot be read as a UTF-8 text file: {error}") from error
 
 
 def _make_item(text: dict[str, str], group: Group, where: str, notes: Counter[str]) -> Item:

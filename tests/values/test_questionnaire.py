@@ -149,6 +149,14 @@ def test_bad_files_are_named_with_row_and_column(copy, filename, change, says):
         load_questionnaire(copy)
 
 
+def test_a_row_whose_quotes_do_not_close_is_named(copy):
+    lines = (copy / "foundation.csv").read_text(encoding="utf-8").splitlines()
+    lines[3] = '"x"y' + lines[3]
+    (copy / "foundation.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(QuestionnaireError, match=r"foundation\.csv: row 4: cannot be read as CSV: "):
+        load_questionnaire(copy)
+
+
 def test_unreadable_files(copy, tmp_path):
     (copy / "views.csv").write_bytes(b"scenario_id,\xff\xfe")
     with pytest.raises(QuestionnaireError, match=r"views\.csv: cannot be read"):
