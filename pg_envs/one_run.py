@@ -142,17 +142,15 @@ class OneRun:
         folder, config, agent = self.folder, self.config, self._agent
         started = time.perf_counter()
         done = self._progress.acts
-        records: list[Any] = []
         agent.events.extend(self._progress.events)
         if isinstance(self._env.unwrapped.history, LiveHistory):
             # Only here, since it imports the libraries, which a simulated history does without.
             quieten_libraries()
 
         def judged(inner: ProgressEnv, policy: Any) -> None:
-            records.append(policy_record(policy, folder))
             # While finished centuries are replayed, the file has as many of them as memory, or more.
-            if len(records) >= len(done):
-                self._write(make_result(inner, config, records, agent.events))
+            if len(inner.trace) >= len(done):
+                self._write(self._result(inner))
 
         try:
             policies = tuple(policy_from_record(act.policy, folder) for act in done)
@@ -161,10 +159,10 @@ class OneRun:
             )
         except AgentStopped:
             # Once more, since the events have one that came after the last century that was finished.
-            if records:
-                self._write(make_result(self._env.unwrapped, config, records, agent.events))
+            if self._env.unwrapped.trace:
+                self._write(self._result(self._env.unwrapped))
             raise
-        result = make_result(inner, config, records, agent.events)
+        result = self._result(inner)
         # How long the parts before a resumption took, nobody knows.
         export = upstream_export(result, None if resumed else time.perf_counter() - started)
         for name in BASELINES:
@@ -173,6 +171,12 @@ class OneRun:
         result = plain(result)
         by_first(lambda: self._end(result, export))
         return result
+
+    def _result(self, inner: ProgressEnv) -> dict[str, Any]:
+        """What has been judged so far; the agent may have acted once more."""
+        judged = self._progress.acts[: len(inner.trace)]
+        policies = [{"policy": act.policy, "policy_files": act.files} for act in judged]
+        return make_result(inner, self.config, policies, self._agent.events)
 
     def _write(self, result: dict[str, Any]) -> None:
         """Keep the result so far. All processes have made it, as they may have to measure something together for it."""

@@ -94,6 +94,7 @@ def _check_steps(where: str, steps: list[Any], centuries: list[str]) -> None:
         for key in ("n_queries", "n_queries_total"):
             step.check(key, _is_count, "a whole number, 0 or more")
         step.check("policy", _is_policy, f"{N_DIMENSIONS} numbers from -1 to 1, or a model's name")
+        step.check("policy_files", _are_hashes, "the SHA-256 of each of the policy's files in the run's folder")
         if coevolve:
             for key in ("proxy_vector", "proxy_vector_upstream"):
                 step.check(key, _is_vector(-1, 1), f"{N_DIMENSIONS} numbers from -1 to 1")
@@ -125,6 +126,10 @@ def _shown(value: Any) -> str:
     """A value in a message: one line, not long, without what a terminal would obey."""
     text = ascii(value)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _are_hashes(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_text(name) and _is_text(found) for name, found in value.items())
 
 
 def _is_text(value: Any) -> bool:

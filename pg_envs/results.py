@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def make_result(env: ProgressEnv, config: dict[str, Any], policies: list[Any], events: list[dict[str, Any]]) -> dict[str, Any]:
+def make_result(
+    env: ProgressEnv, config: dict[str, Any], policies: Sequence[dict[str, Any]], events: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The result of an episode so far; the same run gives the same result, so there is no clock and no path in it.
 
     Args:
         env: The environment, its ``trace`` holding the steps.
         config: What was asked for: environment, agent, seed and their settings.
-        policies: ``policy_record`` of each step.
+        policies: What is said of each step's policy: ``policy``, its ``policy_record``, and ``policy_files``, its ``file_hashes``.
         events: What the agent noted.
     """
-    steps = [{"step": i, "policy": policy, **step} for i, (step, policy) in enumerate(zip(env.trace, policies, strict=True))]
+    steps = [{"step": i, **policy, **step} for i, (step, policy) in enumerate(zip(env.trace, policies, strict=True))]
     constants = env.score_constants() if steps else {}
     n_characters = [len(comparison.item.context) + sum(map(len, comparison.texts)) for comparison in env.survey]
     return {

@@ -261,7 +261,8 @@ def _results() -> list[bytes]:
         env = gym.make(env_id, **config["env_args"])
         agent = RandomAgent(env)
         inner = run_episode(env, agent, 0)
-        made.append(json.dumps(plain(make_result(inner, config, [step["policy_vector"] for step in inner.trace], []))).encode())
+        policies = [{"policy": step["policy_vector"], "policy_files": {}} for step in inner.trace]
+        made.append(json.dumps(plain(make_result(inner, config, policies, []))).encode())
     return made
 
 

@@ -1,5 +1,6 @@
 """The agents fine-tune real models, keep the last good policy, and see nothing of the evaluation."""
 
+import hashlib
 import json
 
 import gymnasium as gym
@@ -47,6 +48,11 @@ def test_the_same_command_twice_gives_the_same_result(tmp_path, small_questionna
         assert run_and_save(Run(agent="lifelong-dpo", env_args=settings, out=tmp_path, name=name))
     once, again = ((tmp_path / name / "result.json").read_bytes() for name in ("once", "again"))
     assert once == again
+    first, second = (step["policy_files"] for step in json.loads(once)["steps"])
+    for label, files in (("C020", first), ("C021", second)):
+        weights = f"policies/{label}/adapter_model.safetensors"
+        assert files[weights] == hashlib.sha256((tmp_path / "once" / weights).read_bytes()).hexdigest()
+    assert set(first.values()) != set(second.values())
     assert (tmp_path / "once" / "trajectory.png").stat().st_size > 10_000
 
 
