@@ -1,5 +1,7 @@
 """A training loop of your own: three centuries, a policy that is fine-tuned on each one's votes."""
 
+import tempfile
+
 import gymnasium as gym
 import numpy as np
 
@@ -10,11 +12,12 @@ from pg_envs.values.survey import to_preference_dataset
 env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
 observation, info = env.reset(seed=0)
 policy, survey, rng, terminated = env.unwrapped.initial_policy, env.unwrapped.survey, np.random.default_rng(0), False
+policies = tempfile.mkdtemp(prefix="custom-loop-")
 while not terminated:
     votes = to_preference_dataset(survey, observation["votes"], rng)  # prompt, chosen, rejected
     data = votes.rename_column("chosen", "completion").remove_columns("rejected")
-    folder = f"runs/custom-loop/{env.unwrapped.history.labels[observation['century']]}"
-    policy = sft(policy, data, folder)  # any ModelRef on the same base will do
+    label = env.unwrapped.history.labels[observation["century"]]
+    policy = sft(policy, data, f"{policies}/{label}")  # any ModelRef on the same base will do
     observation, reward, terminated, truncated, info = env.step(policy)
     print(f"{info['century_label']}: reward {reward:+.3f}")
 env.close()

@@ -17,7 +17,7 @@ from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.progress import reporting_to
 
-FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS
+FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS[:3]
 
 
 def once_for_the_same_weights(really):

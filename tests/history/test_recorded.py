@@ -22,7 +22,7 @@ from pg_envs.record import REPLY_SEED
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.survey import Comparison
 
-FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS
+FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS[:3]
 
 
 @pytest.fixture
