@@ -16,8 +16,7 @@ policies = tempfile.mkdtemp(prefix="custom-loop-")
 while not terminated:
     votes = to_preference_dataset(survey, observation["votes"], rng)  # prompt, chosen, rejected
     data = votes.rename_column("chosen", "completion").remove_columns("rejected")
-    label = env.unwrapped.history.labels[observation["century"]]
-    policy = sft(policy, data, f"{policies}/{label}")  # any ModelRef on the same base will do
+    policy = sft(policy, data, f"{policies}/{env.unwrapped.history.labels[observation['century']]}")  # or any ModelRef on its base
     observation, reward, terminated, truncated, info = env.step(policy)
     print(f"{info['century_label']}: reward {reward:+.3f}")
 env.close()
