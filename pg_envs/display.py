@@ -8,7 +8,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 import pg_envs
+from pg_envs.env import ProgressEnv
 from pg_envs.history.base import LABEL
 from pg_envs.history.registry import HISTORIES
 from pg_envs.plots import headline
@@ -141,10 +142,16 @@ def print_result(result: dict[str, Any], folder: Path, duration_s: float) -> Non
 
 
 def _summary(env_id: str) -> str:
-    """The first line of an environment's docstring, and its arguments with their defaults."""
+    """The first line of an environment's docstring, and its arguments with their defaults and what else there is to choose."""
     env_class: Any = load_env_creator(str(gym.spec(env_id).entry_point))
-    arguments = ", ".join(f"{p.name}={p.default}" for p in init_parameters(env_class).values())
+    hints = get_type_hints(ProgressEnv.__init__)
+    arguments = ", ".join(_with_choices(p.name, p.default, hints.get(p.name)) for p in init_parameters(env_class).values())
     return (env_class.__doc__ or "").splitlines()[0] + "\n" + arguments
+
+
+def _with_choices(name: str, default: Any, hint: Any) -> str:
+    others = [str(choice) for choice in get_args(hint) if choice != default] if get_origin(hint) is Literal else []
+    return f"{name}={default}" + (f" (or {', '.join(others)})" if others else "")
 
 
 def list_choices() -> None:

@@ -91,7 +91,7 @@ def test_list_names_everything_too(workplace, capsys):
         assert name in shown
     assert "seed=0" in shown
     environments = squeezed(shown[: shown.index("histories")])
-    for argument in ("lookahead=1", "history_epochs=1", "policy_epochs=2", "scoring=centred", "query_budget=None"):
+    for argument in ("lookahead=1", "history_epochs=1", "policy_epochs=2", "scoring=centred (or upstream)", "query_budget=None"):
         assert argument in environments
 
 
