@@ -1,15 +1,18 @@
 """The transformers engine against plain loops, on a random Llama."""
 
+import gc
 import json
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from tests_support import save_random_family
 from transformers import AutoModelForCausalLM
 
 from pg_envs.models import resident as residents
 from pg_envs.models.engine import EngineError, make_engine
+from pg_envs.models.loading import load_base
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import sft
@@ -83,6 +86,25 @@ def test_adapters_are_swapped_on_one_resident_base(random_base, adapters, questi
             np.testing.assert_allclose(a.total, b.total, atol=1e-4)
     fresh = score(TransformersEngine(dtype=torch.float32), adapters[1], questions)
     np.testing.assert_allclose(fresh[0].total, second[0].total, atol=1e-5)
+
+
+@pytest.mark.parametrize(("merged_up_to_bytes", "n_bases"), [(SWAPPED, 1), (MERGED, 2)])
+def test_nine_adapters_are_not_nine_copies_of_the_base(random_base, questions, tmp_path, merged_up_to_bytes, n_bases):
+    def embeddings():
+        """Tensors as large as the base's embeddings, of which every copy of the base has its own."""
+        gc.collect()
+        tensors = [thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor) and thing.shape == shape]
+        return {tensor.data_ptr() for tensor in tensors}
+
+    base = ModelRef(str(random_base))
+    shape = load_base(base, torch.float32, torch.device("cpu")).get_input_embeddings().weight.shape
+    before = embeddings()
+    engine = TransformersEngine(dtype=torch.float32, merged_up_to_bytes=merged_up_to_bytes)
+    family = save_random_family(base, tmp_path)
+    for ref in family:
+        score(engine, ref, questions[:1])
+    # Input and output embeddings of a base are of one shape.
+    assert len(embeddings() - before) == 2 * n_bases
 
 
 def test_merging_and_swapping_give_the_same(adapters, questions):
