@@ -112,20 +112,20 @@ class _Readout:
     """Preferences of many value vectors on many comparisons at once."""
 
     def __init__(self, comparisons: Sequence[Comparison]) -> None:
-        # One matrix product answers everything: two-option items are linear in the vector, and a comparison of
+        # Most items are about one dimension, and have the same answer as others about it: each answer is computed once.
+        distinct: dict[Any, int] = {}
+        self.column = np.array([distinct.setdefault(_what_decides(c), len(distinct)) for c in comparisons], np.intp)
+        # One matrix product gives all of them: two-option items are linear in the vector, and a comparison of
         # worldviews is one of the 16 ratios of two views' shares.
-        weights = np.zeros((N_DIMENSIONS + len(WORLDVIEWS) ** 2, len(comparisons)))
-        offset = np.zeros(len(comparisons))
-        for column, c in enumerate(comparisons):
-            if c.item.group == "worldview":
-                weights[N_DIMENSIONS + len(WORLDVIEWS) * c.first + c.second, column] = 1.0
+        self.weights = np.zeros((N_DIMENSIONS + len(WORLDVIEWS) ** 2, len(distinct)))
+        self.offset = np.zeros(len(distinct))
+        for (signs, first, second), column in distinct.items():
+            if signs is None:
+                self.weights[N_DIMENSIONS + len(WORLDVIEWS) * first + second, column] = 1.0
             else:
                 # Option 0 is preferred with (1 + weights @ v) / 2, option 1 with the rest.
-                weights[:N_DIMENSIONS, column] = (0.5 - c.first) * _weights(c.item)
-                offset[column] = 0.5
-        # Most items are about one dimension, and have the same answer as others about it: each is computed once.
-        distinct, self.column = np.unique(np.vstack((weights, offset)), axis=1, return_inverse=True)
-        self.weights, self.offset = np.ascontiguousarray(distinct[:-1]), distinct[-1]
+                self.weights[:N_DIMENSIONS, column] = (0.5 - first) * _weights(signs)
+                self.offset[column] = 0.5
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """(T, Q) probabilities for (T, 19) vectors."""
@@ -136,11 +136,17 @@ class _Readout:
         return answers.take(self.column, axis=1)
 
 
-def _weights(item: Item) -> np.ndarray:
+def _what_decides(comparison: Comparison) -> tuple[Any, int, int]:
+    """What of a comparison its answer depends on: the item's signs, or None where options are worldviews, and which are compared."""
+    signs = None if comparison.item.group == "worldview" else comparison.item.signs
+    return signs, comparison.first, comparison.second
+
+
+def _weights(signs: Sequence[tuple[int, int]]) -> np.ndarray:
     """(19,) weights of the dimensions in the answer to a two-option item: the mean of what its rules ask for; zeros for worldviews."""
     weights = np.zeros(N_DIMENSIONS)
-    for dimension, sign in item.signs:
-        weights[dimension] = sign / len(item.signs)
+    for dimension, sign in signs:
+        weights[dimension] = sign / len(signs)
     return weights
 
 
@@ -154,7 +160,7 @@ def _upstream_map(items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
             offset[WORLDVIEWS] += 0.25
         for dimension, sign in item.signs:
             # sign * P(option 0) for rules; P(the option that upholds the theme) for foundations.
-            matrix[:, dimension] += sign * _weights(item) / 2
+            matrix[:, dimension] += sign * _weights(item.signs) / 2
             offset[dimension] += 0.5 * (sign if item.group == "morality" else 1)
     for group, dimensions in GROUPS.items():
         matrix[:, dimensions] /= n[group]
