@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,18 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # How long an example takes says more about what else runs on a machine than about the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect():
+    """A trainer looks for garbage each time it begins; it need not look through all that was imported before the module's tests."""
+    if "transformers" not in sys.modules:
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

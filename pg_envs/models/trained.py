@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -123,3 +124,9 @@ def save_adapter(model: Any, ref: ModelRef, folder: Path, weights: dict[str, Any
         folder, state_dict=weights, selected_adapters=[ADAPTER_NAME], safe_serialization=True, save_embedding_layers=False
     )
     (folder / "README.md").unlink(missing_ok=True)
+    # PEFT keeps the modules in a set, whose order is another one in every process; the same adapter shall be the same files.
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -23,15 +23,6 @@ def env(small_questionnaire):
     env.close()
 
 
-def test_lifelong_dpo_leaves_a_policy_a_century(env, tmp_path):
-    agent = LifelongDPO(env, LifelongDPOConfig(seed=0), tmp_path)
-    episode = run_episode(env, agent, seed=0)
-    assert len(episode.trace) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["C020", "C021"]
-    assert agent.policy == env.unwrapped.initial_policy.with_adapter(tmp_path / "C021")
-    assert agent.events == []
-
-
 def test_lifelong_dpo_moves_towards_the_humans(tmp_path):
     env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
     rewards = []
@@ -42,12 +33,15 @@ def test_lifelong_dpo_moves_towards_the_humans(tmp_path):
     assert learnt > still
 
 
-def test_the_same_command_twice_gives_the_same_result(tmp_path, small_questionnaire):
+def test_the_same_command_twice_gives_the_same_result_and_a_policy_a_century(tmp_path, small_questionnaire):
     settings = [f"questionnaire={small_questionnaire}", 'centuries=["C019", "C021"]']
     for name in ("once", "again"):
         assert run_and_save(Run(agent="lifelong-dpo", env_args=settings, out=tmp_path, name=name))
     once, again = ((tmp_path / name / "result.json").read_bytes() for name in ("once", "again"))
     assert once == again
+    assert json.loads(once)["events"] == []
+    assert sorted(path.name for path in (tmp_path / "once" / "policies").iterdir()) == ["C020", "C021"]
+    assert [step["policy"]["adapter"] for step in json.loads(once)["steps"]] == ["policies/C020", "policies/C021"]
     first, second = (step["policy_files"] for step in json.loads(once)["steps"])
     for label, files in (("C020", first), ("C021", second)):
         weights = f"policies/{label}/adapter_model.safetensors"
