@@ -13,7 +13,6 @@ from pg_envs.commands import Run
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.tuning import TrainingError
 from pg_envs.one_run import run_and_save
-from pg_envs.runner import run_episode
 
 
 @pytest.fixture(scope="module")
