@@ -22,6 +22,7 @@ from pg_envs.grid.table import as_markdown, make_table
 from pg_envs.one_run import finished_result
 from pg_envs.plotting.plot_runs import plot_runs
 from pg_envs.run_setup import folder_name
+from pg_envs.storage import write_text
 
 TWINS = (("extrapolative-dpo", "lifelong-dpo"), ("extrapolative-rlhf", "lifelong-rlhf"))
 """Each agent that forecasts, and the one that does all else alike."""
@@ -82,17 +83,23 @@ def copy_pictures(part: Part, docs: Path) -> list[str]:
 
 
 def write_report(all_parts: Sequence[Part], seeds: Sequence[int], docs: Path) -> None:
-    """``results.md`` and the pictures, of everything that has finished."""
+    """``results.md`` and the pictures, of everything that has finished.
+
+    Raises:
+        FileNotFoundError: If nothing has; the report that is there stays.
+    """
+    texts = [report(part, part.options(part.envs, [*LEARNING, *BASELINES], seeds, 1)) for part in all_parts]
+    if not any(texts):
+        raise FileNotFoundError(f"no finished run in {', '.join(str(part.folder) for part in all_parts)}; run some first")
     lines = ["# Results", "", "`python benchmarks/compare.py`. The values are planted ([histtiny.md](histtiny.md)).", ""]
-    for part in all_parts:
-        text = report(part, part.options(part.envs, [*LEARNING, *BASELINES], seeds, 1))
+    for part, text in zip(all_parts, texts, strict=True):
         lines += [text, *copy_pictures(part, docs), ""] if text else []
     run = all_parts[0].folder / folder_name("Follow", SHOWN, "histtiny", seeds[0])
     if (run / "trajectory.png").exists():
         picture = f"follow-{SHOWN}.png"
         shutil.copy(run / "trajectory.png", docs / picture)
         lines += [f"`{SHOWN}` on Follow, first seed:", "", f"![{SHOWN} on Follow, first seed]({picture})", ""]
-    (docs / "results.md").write_text("\n".join(lines), encoding="utf-8")
+    write_text(docs / "results.md", "\n".join(lines))
 
 
 def main() -> int:

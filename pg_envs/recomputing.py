@@ -78,9 +78,10 @@ def _of_step(result: dict[str, Any], index: int, step: dict[str, Any]) -> Iterat
     yield "n_queries_total", step["n_queries_total"], sum(earlier["n_queries"] for earlier in result["steps"][: index + 1])
     constants = result["score_constants"]
     if not constants:
-        yield "reward", step["reward"], cosine(v, h)
+        reward, parts = cosine_and_parts(v, h)
+        yield "reward", step["reward"], reward
+        yield "reward_vector", step["reward_vector"], parts
         yield "score_upstream", step["score_upstream"], cosine(*upstream)
-        yield "reward_vector", step["reward_vector"], cosine_and_parts(v, h)[1]
         return
     reward, parts, cosines = progress_score(np.array(step["proxy_vector"]), unit(np.array(constants["human_vectors"])))
     century = index + 1

@@ -12,13 +12,13 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from tests_support import COEVOLVE, FOLLOW, PREDICT
 
 import pg_envs
 from pg_envs.models.space import InvalidPolicy
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.values.survey import cast_votes
 
-FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS[:3]
 HISTORIES = ("simulated", "simulated-random")
 each_env = pytest.mark.parametrize(("env_id", "history"), [(i, h) for i in pg_envs.ENV_IDS for h in HISTORIES])
 
@@ -477,15 +477,17 @@ def fresh_process(code):
 
 def test_import_is_quick_and_light():
     code = (
-        "import sys, time; start = time.process_time(); import pg_envs; print(time.process_time() - start);"
+        "import sys, time; whole = time.process_time(); import gymnasium, numpy;"
+        "own = time.perf_counter(); import pg_envs; print(time.perf_counter() - own, time.process_time() - whole);"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     durations_s = []
     for _ in range(3):
-        duration, loaded = fresh_process(code).splitlines()
+        durations, loaded = fresh_process(code).splitlines()
         assert loaded == "[]"
-        durations_s.append(float(duration))
-    assert min(durations_s) < 0.5
+        durations_s.append([float(duration) for duration in durations.split()])
+    # By the clock on its own, and of the processor with the two libraries that it needs.
+    assert np.less(np.min(durations_s, axis=0), 0.5).all()
 
 
 def test_gym_make_imports_what_it_needs_and_nothing_heavy():

@@ -8,6 +8,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from tests_support import COEVOLVE, FOLLOW, PREDICT
 
 import pg_envs
 from agents.base import Agent
@@ -16,8 +17,6 @@ from pg_envs.commands import Run
 from pg_envs.one_run import run_and_save
 from pg_envs.results import plain, skill, write_json
 from pg_envs.runner import run_episode
-
-FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS[:3]
 
 
 class Spy(Agent):

@@ -9,6 +9,7 @@ import pytest
 from pg_envs.history.base import CENTURIES
 from pg_envs.models.ref import local_path
 
+FOLLOW, PREDICT, COEVOLVE = (f"ProgressGym/{name}-v0" for name in ("Follow", "Predict", "Coevolve"))
 TINY_FAMILY_CENTURIES = ("C018", "C021")
 """The centuries of which the fixture ``tiny_family`` has models."""
 

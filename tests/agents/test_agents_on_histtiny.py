@@ -10,6 +10,7 @@ from agents.baselines import SFT, NoOp, Oracle, RandomAgent, SFTConfig
 from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
 from pg_envs.cli import main
 from pg_envs.commands import Run
+from pg_envs.history.live import histtiny_refs
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.tuning import TrainingError
 from pg_envs.one_run import run_and_save
@@ -40,7 +41,9 @@ def test_the_same_command_twice_gives_the_same_result_and_a_policy_a_century(tmp
     assert once == again
     assert json.loads(once)["events"] == []
     assert sorted(path.name for path in (tmp_path / "once" / "policies").iterdir()) == ["C020", "C021"]
-    assert [step["policy"]["adapter"] for step in json.loads(once)["steps"]] == ["policies/C020", "policies/C021"]
+    policies = [step["policy"] for step in json.loads(once)["steps"]]
+    base = histtiny_refs()[0].base
+    assert policies == [{"base": base, "revision": None, "adapter": f"policies/{label}"} for label in ("C020", "C021")]
     first, second = (step["policy_files"] for step in json.loads(once)["steps"])
     for label, files in (("C020", first), ("C021", second)):
         weights = f"policies/{label}/adapter_model.safetensors"

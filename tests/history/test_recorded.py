@@ -9,9 +9,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
-from tests_support import TINY_FAMILY_CENTURIES, save_other_architecture
+from tests_support import COEVOLVE, FOLLOW, PREDICT, TINY_FAMILY_CENTURIES, save_other_architecture
 
-import pg_envs
 from pg_envs.history.live import histtiny_refs
 from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording import RecordingError
@@ -21,8 +20,6 @@ from pg_envs.models.space import InvalidPolicy
 from pg_envs.record import REPLY_SEED
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.survey import Comparison
-
-FOLLOW, PREDICT, COEVOLVE = pg_envs.ENV_IDS[:3]
 
 
 @pytest.fixture
