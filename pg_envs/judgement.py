@@ -30,6 +30,7 @@ def judgement(measured: Values, target: Values, scoring: Scoring, more: dict[str
         "target_standard_errors": target.standard_errors.copy(),
         "policy_vector_upstream": measured.upstream.copy(),
         "target_vector_upstream": target.upstream.copy(),
+        "n_invalid": measured.n_invalid,
         **more,
     }
     return info.pop("reward"), info

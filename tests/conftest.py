@@ -38,6 +38,14 @@ def little_to_collect():
     gc.unfreeze()
 
 
+@pytest.fixture(scope="module")
+def float32():
+    """The same arithmetic on every processor, in this process and in those it starts: for comparisons closer than bfloat16's rounding."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PG_ENVS_DTYPE", "float32")
+        yield
+
+
 @pytest.fixture(scope="session")
 def moral_evals() -> Path:
     """The folder of published MoralEvals items, which lies beside the checkout where the project is developed."""

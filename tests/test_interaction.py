@@ -8,6 +8,7 @@ import pytest
 from tests_support import TINY_FAMILY_CENTURIES
 
 from pg_envs.agent_view import AgentView
+from pg_envs.history.base import Values
 from pg_envs.history.recording import RecordingError
 from pg_envs.interaction import OBJECTIVES, Interaction
 from pg_envs.models.conversation import ConversationError, as_prompt, exchange_sides
@@ -52,6 +53,22 @@ def make(humans, tiny_family, small_questionnaire):
         return env
 
     return make_env
+
+
+def test_replies_that_name_no_option_are_left_out_and_counted(make):
+    env = make(mode="generate")
+    inner = env.unwrapped
+    inner.history._human_values = {century: Values(*np.zeros((3, 19))) for century in range(3)}
+
+    def reply(prompt):
+        return "Hard to say." if "word for word" in prompt else "A"
+
+    inner.history.engine.generate = lambda model, prompts, **_: [reply(prompt) for prompt in prompts]
+    questions = make_questions(inner.evaluation.items)
+    # "A" is no answer to a question that wants yes or no, either.
+    expected = sum(question.answers[0] != "A" for question in questions)
+    info = env.step(inner.history.human(0).with_adapter(None))[4]
+    assert info["n_invalid"] == expected > 0
 
 
 def answered(task, env, n_options, option, reply="{}", seed=0):

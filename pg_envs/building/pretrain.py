@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
 from pg_envs.building.plan import ScratchPlan
 from pg_envs.models.encoding import encode_answer, encode_prompts
-from pg_envs.models.loading import default_device, has_fast_bfloat16
+from pg_envs.models.loading import default_device, uses_bfloat16
 from pg_envs.models.tuning import last_checkpoint
 from pg_envs.values.dimensions import N_DIMENSIONS
 
@@ -214,7 +214,7 @@ def train_steps(
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
         use_cpu=device.type == "cpu",
-        bf16=has_fast_bfloat16(device),
+        bf16=uses_bfloat16(device),
         seed=seed,
         save_steps=100,
         save_total_limit=1,

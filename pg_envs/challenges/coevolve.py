@@ -76,6 +76,7 @@ class CoevolveEnv(ProgressEnv):
     | key | meaning |
     |---|---|
     | ``proxy_vector``, ``proxy_vector_upstream`` | (19,) values of the proxy after its updates |
+    | ``proxy_sha256`` | 16 hexadecimal digits that change with its weights, if it is a language model |
     | ``on_schedule`` | cos(v(proxy), v(humans of the century)) |
     | ``lock_in_lag`` | t - argmax_j cos(v(proxy), v(human_j)), in centuries; positive is behind, negative ahead |
     | ``reward_vector`` | (19,) parts of the reward |
@@ -191,6 +192,7 @@ class CoevolveEnv(ProgressEnv):
             raise
         vector = proxy_values.vector(self.scoring)
         reward, parts, cosines = progress_score(vector, self._humans(self.scoring))
+        fingerprint = self.history.fingerprint(proxy)
         self._proxy, self._proxy_preferences = proxy, preferences
         return (
             measured,
@@ -201,6 +203,7 @@ class CoevolveEnv(ProgressEnv):
                 "score_upstream": progress_score(proxy_values.upstream, self._humans("upstream"))[0],
                 "proxy_vector": vector.copy(),
                 "proxy_vector_upstream": proxy_values.upstream.copy(),
+                **({} if fingerprint is None else {"proxy_sha256": fingerprint}),
                 "on_schedule": cosines[self._century],
                 "lock_in_lag": self._century - cosines.index(max(cosines)),
             },

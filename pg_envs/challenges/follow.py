@@ -47,6 +47,7 @@ class FollowEnv(ProgressEnv):
     | ``policy_standard_errors``, ``target_standard_errors`` | (19,) standard errors of the centred vectors |
     | ``reward_vector`` | (19,) parts of the cosine; they sum to the reward |
     | ``policy_vector_upstream``, ``target_vector_upstream``, ``score_upstream`` | the same by the published formula |
+    | ``n_invalid`` | the policy's sampled replies that named no option and were left out (``mode="generate"``); else 0 |
     | ``n_queries``, ``n_queries_total`` | questions asked beyond the survey, this century and this episode |
 
     ## Arguments

@@ -46,11 +46,13 @@ class Values:
         centred: (19,) float64 in [-1, 1].
         upstream: (19,) float64, the published formula.
         standard_errors: (19,) of ``centred``; zeros where values are known exactly.
+        n_invalid: Sampled replies that named no option and were left out, if values were measured here by sampling; else 0.
     """
 
     centred: np.ndarray
     upstream: np.ndarray
     standard_errors: np.ndarray
+    n_invalid: int = 0
 
     def vector(self, scoring: Scoring) -> np.ndarray:
         """The vector by one of the two formulas."""
@@ -123,6 +125,10 @@ class History(ABC):
     @abstractmethod
     def influence(self, proxy: Any, source: Any, n_epochs: int, rng: np.random.Generator) -> Any:
         """The proxy after it has learnt from the source's survey answers; the proxy given is left as it was."""
+
+    def fingerprint(self, policy: Any) -> str | None:
+        """What changes with a policy's weights; None where policies have none."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """What made this history's numbers, for results: names and hashes, JSON-able."""

@@ -109,7 +109,7 @@ class LiveHistory(ModelHistory):
         from pg_envs.models.checks import fingerprint
 
         models = {label: {**pinned(ref).to_json(), "sha256": fingerprint(ref)} for label, ref in zip(self.labels, self.refs, strict=True)}
-        told = {**super().describe(), "engine": self.engine_name, "mode": self.mode, "models": models}
+        told = {**super().describe(), "models": models}
         return told if self.recording is None else {**told, "recording": self.recording.describe()["recording"]}
 
     def check_policy(self, policy: ModelRef) -> None:

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class ModelHistory(History):
 
     def _measure(self, policy: ModelRef) -> Values:
         measured = measure(self.engine, policy, self.evaluation.items, mode=self.mode)
-        return Values(measured.centred, measured.upstream, measured.standard_errors)
+        return Values(measured.centred, measured.upstream, measured.standard_errors, measured.answers.n_invalid)
 
     def option_probabilities(self, policy: ModelRef, items: Sequence[Item]) -> Mapping[Item, np.ndarray]:
         """How a policy answers items in the forms that humans vote in: for each item (K,) float64 probabilities of its options.
@@ -129,6 +130,16 @@ class ModelHistory(History):
             self._scratch = by_first(lambda: Path(tempfile.mkdtemp(prefix="pg-envs-")))
         out = self._scratch / f"proxy-{len(list(self._scratch.iterdir()))}"
         return sft(proxy, dataset, out, seed=int(rng.integers(2**31)), config=TuningConfig(n_epochs=n_epochs))
+
+    def fingerprint(self, policy: ModelRef) -> str:
+        """16 hexadecimal digits that change with the policy's weights."""
+        from pg_envs.models.checks import fingerprint
+
+        return fingerprint(policy)
+
+    def describe(self) -> dict[str, Any]:
+        """How models are run here: the engine, and what it says of its arithmetic."""
+        return {**super().describe(), "engine": self.engine_name, "mode": self.mode, "arithmetic": self.engine.arithmetic()}
 
     def close(self) -> None:
         """Remove the proxies and let go of the models."""

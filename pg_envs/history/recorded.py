@@ -136,7 +136,7 @@ class RecordedHistory(ModelHistory):
             "engine": self.manifest.engine,
             "versions": self.manifest.versions,
         }
-        return {**super().describe(), "engine": self.engine_name, "mode": self.mode, "models": models, "recording": recorded}
+        return {**super().describe(), "models": models, "recording": recorded}
 
     def check_policy(self, policy: ModelRef) -> None:
         """Raise ``ModelRefError`` if the policy is not recorded and cannot be loaded."""

@@ -92,10 +92,10 @@ class RecordedCentury:
         """The century's value vectors and standard errors."""
         columns = self._read("values", len(DIMENSIONS), len(DIMENSIONS))
         self._demand_equal("values", "dimension", [dimension.key for dimension in DIMENSIONS], columns["dimension"])
-        vectors = [np.array(columns[name], np.float64) for name in ("centred", "upstream", "standard_error")]
-        if not np.isfinite(vectors).all():
+        centred, upstream, errors = (np.array(columns[name], np.float64) for name in ("centred", "upstream", "standard_error"))
+        if not np.isfinite([centred, upstream, errors]).all():
             raise self._damaged("values", "expected finite numbers only")
-        return Values(*vectors)
+        return Values(centred, upstream, errors)
 
     @cached_property
     def replies(self) -> dict[str, str]:

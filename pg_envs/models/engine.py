@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -53,6 +53,10 @@ class Engine(Protocol):
 
     def check(self, model: ModelRef) -> None:
         """Raise ``ModelRefError`` if the model cannot be loaded, saying which and why."""
+        ...
+
+    def arithmetic(self) -> dict[str, Any]:
+        """What its numbers depend on beside the models, as far as it knows, e.g. device, type of numbers and threads; JSON-able."""
         ...
 
 

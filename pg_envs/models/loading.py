@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.ranks import local_rank
 
 logger = logging.getLogger(__name__)
+
+ARITHMETIC_VARIABLE = "PG_ENVS_DTYPE"
+ARITHMETICS = ("auto", "float32", "bfloat16")
 
 # The historical models were tuned on the Alpaca prompt and carry no chat template of their own.
 ALPACA_TEMPLATE = (
@@ -37,14 +41,26 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def uses_bfloat16(device: torch.device) -> bool:
+    """Whether models are run and trained in bfloat16: where the device has units for it, unless ``PG_ENVS_DTYPE`` says otherwise.
+
+    Raises:
+        ValueError: If the variable says nothing that is known.
+    """
+    asked = os.environ.get(ARITHMETIC_VARIABLE, "auto")
+    if asked not in ARITHMETICS:
+        raise ValueError(f"{ARITHMETIC_VARIABLE}={asked!r}: expected one of {', '.join(ARITHMETICS)}; set it so, or unset it")
+    return has_fast_bfloat16(device) if asked == "auto" else asked == "bfloat16"
+
+
 def inference_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device has units for it, else float32."""
-    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    """What models are run in, see ``uses_bfloat16``."""
+    return torch.bfloat16 if uses_bfloat16(device) else torch.float32
 
 
 def training_dtype(device: torch.device) -> torch.dtype:
-    """What weights are trained in: float32 on processors, where the trainer enters bfloat16 by itself if it is fast; else bfloat16."""
-    return torch.float32 if device.type == "cpu" else torch.bfloat16
+    """What weights are trained in: float32 on processors, where the trainer enters bfloat16 by itself; else as ``uses_bfloat16`` says."""
+    return torch.float32 if device.type == "cpu" else inference_dtype(device)
 
 
 def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_class: Any = AutoModelForCausalLM, **kwargs: Any) -> Any:

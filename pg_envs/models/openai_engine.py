@@ -50,6 +50,10 @@ class OpenAIEngine:
                 f"found {offered}; serve it under that name (docs/engines.md)"
             )
 
+    def arithmetic(self) -> dict[str, Any]:
+        """Nothing: a server does not tell."""
+        return {}
+
     def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``; every answer is a question to the server.
 

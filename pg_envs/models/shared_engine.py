@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -56,3 +57,7 @@ class SharedEngine:
     def check(self, model: ModelRef) -> None:
         """As ``Engine``'s."""
         by_all(lambda: self.own.check(model))
+
+    def arithmetic(self) -> dict[str, Any]:
+        """The first rank's, and how many ranks there are."""
+        return {**by_first(self.own.arithmetic), "processes": n_ranks()}

@@ -47,7 +47,7 @@ class TransformersEngine:
 
         Args:
             device: Defaults to the first GPU, else the processor.
-            dtype: Defaults to bfloat16 where the device has units for it, else float32.
+            dtype: Defaults to bfloat16 where the device has units for it, else float32, unless ``PG_ENVS_DTYPE`` says which.
             batch_tokens: About how many prompt tokens go through the model at once; defaults to what a processor's
                 caches hold, and to more on a GPU.
             merged_up_to_bytes: Adapters of bases up to this size are merged into a copy of the base, one at a time;
@@ -61,6 +61,12 @@ class TransformersEngine:
     def check(self, model: ModelRef) -> None:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
         check_files(model)
+
+    def arithmetic(self) -> dict[str, Any]:
+        """Device, type of numbers and, on a processor, threads: numbers are the same again where all three are."""
+        on = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
+        return {"device": on, "dtype": str(self.dtype).removeprefix("torch."), **threads}
 
     @halving_batch_once
     def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pg_envs.models.loading import default_device, has_fast_bfloat16
+from pg_envs.models.loading import default_device, uses_bfloat16
 from pg_envs.models.ref import Weights
 from pg_envs.ranks import share_of
 
@@ -53,7 +53,7 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "lr_scheduler_type": "linear",
         "seed": seed,
         "use_cpu": device.type == "cpu",
-        "bf16": has_fast_bfloat16(device),
+        "bf16": uses_bfloat16(device),
         "gradient_checkpointing": config.gradient_checkpointing,
         "save_strategy": "no" if config.save_every_steps is None else "steps",
         "save_steps": config.save_every_steps or 0,

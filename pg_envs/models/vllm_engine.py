@@ -10,9 +10,9 @@ from pg_envs.models.checks import adapter_key, adapter_shapes, check_files
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_prompts
 from pg_envs.models.engine import AnswerLogprobs, EngineError, reply_seeds
-from pg_envs.models.loading import load_tokenizer
+from pg_envs.models.loading import default_device, load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
-from pg_envs.models.vllm_process import adaptable_layers, shut_down, start
+from pg_envs.models.vllm_process import adaptable_layers, dtype_name, shut_down, start
 from pg_envs.models.vllm_settings import VLLMSettings
 from pg_envs.models.whole_rows import Rows, scored_whole
 from pg_envs.progress import report
@@ -43,6 +43,11 @@ class VLLMEngine:
     def check(self, model: ModelRef) -> None:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
         check_files(model)
+
+    def arithmetic(self) -> dict[str, Any]:
+        """Device and type of numbers."""
+        device = default_device()
+        return {"device": device.type, "dtype": dtype_name(self.settings, device)}
 
     def choice_logprobs(self, model: ModelRef, prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> list[AnswerLogprobs]:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``; vLLM reads every prompt once for each of its answers.

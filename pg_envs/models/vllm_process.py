@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pg_envs.models.bases import base_folder
 from pg_envs.models.checks import base_shapes
@@ -12,6 +12,9 @@ from pg_envs.models.loading import default_device, inference_dtype
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.resident import MAX_ADAPTERS
 from pg_envs.models.vllm_settings import VLLMSettings
+
+if TYPE_CHECKING:
+    import torch
 
 GIB = 2**30
 PROCESSOR_KV_CACHE_GIB = 2.0
@@ -47,7 +50,7 @@ def start(base: ModelRef, settings: VLLMSettings) -> Any:
             model=str(base_folder(base)),
             load_format="safetensors",
             trust_remote_code=False,
-            dtype=str(inference_dtype(device)).removeprefix("torch.") if settings.dtype == "auto" else settings.dtype,
+            dtype=dtype_name(settings, device),
             max_model_len=settings.max_model_len,
             kv_cache_memory_bytes=None if cache_gib is None else int(cache_gib * GIB),
             gpu_memory_utilization=settings.gpu_memory_utilization,
@@ -61,6 +64,11 @@ def start(base: ModelRef, settings: VLLMSettings) -> Any:
             f"{base}: vLLM does not start: {error}; what its process wrote above says more. Scripts need "
             "'if __name__ == \"__main__\":'; a smaller max_model_len in the engine's name needs a smaller kv_cache_gib"
         ) from error
+
+
+def dtype_name(settings: VLLMSettings, device: torch.device) -> str:
+    """The type of numbers that vLLM is started with."""
+    return str(inference_dtype(device)).removeprefix("torch.") if settings.dtype == "auto" else settings.dtype
 
 
 def shut_down(llm: Any) -> None:

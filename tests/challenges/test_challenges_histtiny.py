@@ -90,7 +90,8 @@ def test_coevolve_moves_the_proxy_and_is_reproducible(small_questionnaire):
     for _ in range(2):
         first, _ = env.reset(seed=4)
         second, reward, _, _, info = env.step(env.unwrapped.history.human(1))
-        episodes.append((first["votes"].tolist(), second["votes"].tolist(), reward, info["proxy_vector"].tolist()))
+        episodes.append((first["votes"].tolist(), second["votes"].tolist(), reward, info["proxy_vector"].tolist(), info["proxy_sha256"]))
+        assert info["proxy_sha256"] == fingerprint(env.unwrapped.proxy) != fingerprint(env.unwrapped.history.human(0))
     assert episodes[0] == episodes[1]
     untouched = env.unwrapped.history.human_values(0).centred
     assert np.abs(np.array(episodes[0][3]) - untouched).max() > 0.02

@@ -12,11 +12,11 @@ from transformers import AutoModelForCausalLM
 
 from pg_envs.models import resident as residents
 from pg_envs.models.engine import EngineError, make_engine
-from pg_envs.models.loading import load_base
+from pg_envs.models.loading import load_base, training_dtype
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import sft
-from pg_envs.models.tuning_config import TuningConfig
+from pg_envs.models.tuning_config import TuningConfig, trainer_arguments
 from pg_envs.values.forms import make_questions
 from pg_envs.values.questionnaire import load_questionnaire
 
@@ -48,6 +48,23 @@ def test_scores_equal_a_plain_loop(random_base, tokenizer, questions):
             total, n_tokens = plain_total(model, tokenizer, question.prompt, answer)
             assert found.total[k] == pytest.approx(total, abs=1e-4)
             assert found.n_tokens[k] == n_tokens
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_user_says_what_is_computed_in(random_base, questions, tmp_path, monkeypatch, dtype):
+    monkeypatch.setenv("PG_ENVS_DTYPE", dtype)
+    engine, device = make_engine("transformers"), torch.device("cpu")
+    assert engine.arithmetic() == {"device": "cpu", "dtype": dtype, "threads": torch.get_num_threads()}
+    asked = score(engine, ModelRef(str(random_base)), questions)[0].total
+    assert (asked == score(TransformersEngine(dtype=getattr(torch, dtype)), ModelRef(str(random_base)), questions)[0].total).all()
+    assert trainer_arguments(TuningConfig(), tmp_path, seed=0)["bf16"] == (dtype == "bfloat16")
+    assert training_dtype(device) == torch.float32, "a processor's weights are"
+
+
+def test_what_is_computed_in_is_one_of_three(monkeypatch):
+    monkeypatch.setenv("PG_ENVS_DTYPE", "float8")
+    with pytest.raises(ValueError, match=r"PG_ENVS_DTYPE='float8': expected one of auto, float32, bfloat16"):
+        make_engine("transformers")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,9 @@ from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.models.space import InvalidPolicy
 from wrappers import AdapterMixture
 
+# A sum of adapters that equals one of them is rounded elsewhere than that one.
+pytestmark = pytest.mark.usefixtures("float32")
+
 
 def weights(*numbers):
     return np.array(numbers, np.float32)
