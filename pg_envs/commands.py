@@ -146,7 +146,7 @@ class BuildHistory:
 
     plan: Annotated[tyro.conf.Positional[Path], _help("the plan; docs/build-history.md says what can stand in it")]
     out: Annotated[Path, _help("the family's folder; a finished family is never overwritten")]
-    text: Annotated[Path | None, _help("folder with a folder a period, instead of the plan's")] = None
+    text: Annotated[Path | None, _help("folder with a folder a period, or an archive of HistText, instead of the plan's")] = None
 
 
 @dataclass

@@ -64,7 +64,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Args:
         plan_file: See ``BuildPlan``.
         out: The family's folder.
-        text: Instead of the plan's ``text.folder``.
+        text: Instead of the plan's ``text.folder``; see ``read_texts``.
 
     Raises:
         FileExistsError: If ``out`` has a finished family.

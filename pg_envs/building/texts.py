@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pg_envs.data.archives import text_folder
 from pg_envs.data.schema import HistTextError
 
 
@@ -39,13 +40,16 @@ def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int) -> di
 
     Args:
         folder: Has a folder a period, either of plain text (``*.txt``, a document a file, UTF-8) or in HistText's layout
-            (``1215.json``, which needs ``pg-envs[data]``).
+            (``1215.json``, which needs ``pg-envs[data]``); or an archive of HistText, which is unpacked for the time of reading.
         periods: The folders' names.
         held_out_one_in: One document in so many is held out, at least one of two.
 
     Raises:
         HistTextError: If a folder is missing or has no text, or a file does not fit.
     """
+    if folder.is_file():
+        with text_folder(folder) as unpacked:
+            return read_texts(unpacked, periods, held_out_one_in)
     if not folder.is_dir():
         raise HistTextError(f"no folder {str(folder)!r}; expected one with a folder for each of {', '.join(periods)}")
     return {period: _split(list(_documents(folder, period)), held_out_one_in, folder / period) for period in periods}

@@ -1,6 +1,7 @@
 """A family's texts: both layouts, whole documents held out, links that lead out refused."""
 
 import json
+import tarfile
 
 import pytest
 
@@ -33,6 +34,16 @@ def test_histtexts_layout_is_read_under_any_label(tmp_path):
     text = read_texts(tmp_path, ["late"], 2)["late"]
     assert len(text.training) == len(text.held_out) == 3
     assert len({passage[:3] for passage in text.held_out}) == 1
+
+
+def test_an_archive_is_read_as_the_folder_it_holds(tmp_path):
+    folder = tmp_path / "histtext" / "C013"
+    folder.mkdir(parents=True)
+    row = {"creation_year": 1215, "source_dataset": "x"}
+    (folder / "1215.json").write_text(json.dumps([{**row, "document_id": name, "content": f"Law {name}"} for name in "abc"]))
+    with tarfile.open(tmp_path / "histtext.tar.xz", "w:xz") as archive:
+        archive.add(tmp_path / "histtext", "histtext")
+    assert read_texts(tmp_path / "histtext.tar.xz", ["C013"], 2) == read_texts(tmp_path / "histtext", ["C013"], 2)
 
 
 def test_the_hash_follows_every_character_and_where_it_stands(tmp_path):
