@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 
 import gymnasium as gym
 import pytest
@@ -10,10 +12,12 @@ from agents.baselines import SFT, NoOp, Oracle, RandomAgent, SFTConfig
 from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
 from pg_envs.cli import main
 from pg_envs.commands import Run
+from pg_envs.display import LiveDisplay
 from pg_envs.history.live import histtiny_refs
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.tuning import TrainingError
 from pg_envs.one_run import run_and_save
+from pg_envs.result_files import read_result
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +37,35 @@ def test_lifelong_dpo_moves_towards_the_humans(tmp_path):
     assert learnt > still
 
 
-def test_the_same_command_twice_gives_the_same_result_and_a_policy_a_century(tmp_path, small_questionnaire):
+@pytest.fixture
+def ctrl_c_in_the_second_training(monkeypatch):
+    """A real SIGINT, once, a few steps into the second century's training; heeded also where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    report, begun = LiveDisplay.report, []
+
+    def interrupting(self, what, done, total):
+        report(self, what, done, total)
+        if what == "direct preference optimisation":
+            begun.extend([done] * (done == 1))
+            if len(begun) == 2 and done == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(LiveDisplay, "report", interrupting)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_stopped_by_ctrl_c_and_resumed_gives_the_result_of_an_undisturbed_one(
+    tmp_path, small_questionnaire, ctrl_c_in_the_second_training, monkeypatch
+):
     settings = [f"questionnaire={small_questionnaire}", 'centuries=["C019", "C021"]']
-    for name in ("once", "again"):
-        assert run_and_save(Run(agent="lifelong-dpo", env_args=settings, out=tmp_path, name=name))
+    assert not run_and_save(Run(agent="lifelong-dpo", env_args=settings, out=tmp_path, name="again"))
+    partial = read_result(tmp_path / "again")
+    assert [step["century_label"] for step in partial["steps"]] == ["C020"]
+    assert not partial["complete"]
+    monkeypatch.undo()
+    assert run_and_save(Run(resume=tmp_path / "again"))
+    assert run_and_save(Run(agent="lifelong-dpo", env_args=settings, out=tmp_path, name="once"))
     once, again = ((tmp_path / name / "result.json").read_bytes() for name in ("once", "again"))
     assert once == again
     assert json.loads(once)["events"] == []
