@@ -4,6 +4,7 @@ Takes the number of training steps a century; with 8, the default, about two min
 """
 
 import sys
+import tempfile
 
 import gymnasium as gym
 from datasets import Dataset
@@ -16,6 +17,7 @@ from pg_envs.models.tuning_config import TuningConfig, trainer_arguments
 WEIGHTS = {"agreement": 1.0, "validity": 0.5, "brevity": 0.1}
 N_PROMPTS, N_SAMPLES = 8, 4  # a training step has 8 prompts, each answered 4 times
 
+policies = tempfile.mkdtemp(prefix="trl-custom-loop-")
 n_steps = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"))
 observation, info = env.reset(seed=0)
@@ -51,7 +53,7 @@ def make_trainer(model, tokenizer, scratch):
 
 
 while not terminated:
-    folder = f"runs/trl-custom-loop/{env.unwrapped.history.labels[observation['century']]}"
+    folder = f"{policies}/{env.unwrapped.history.labels[observation['century']]}"
     # Loads the policy as a PeftModel, lets any Hugging Face trainer train its adapter, and saves that as safetensors.
     policy = finetune(policy, folder, make_trainer, seed=0, config=TuningConfig(), what="GRPO")
     observation, score, terminated, truncated, info = env.step(policy)
