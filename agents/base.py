@@ -11,6 +11,7 @@ An agent sees observations, and what it asks through ``env.ask`` and ``respond``
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,6 +34,27 @@ class AgentConfig:
         Raises:
             ValueError: If a setting does not suit the machine, or the processes of this run.
         """
+
+
+def check_numbers(
+    config: AgentConfig, above_zero: Sequence[str] = (), at_least_one: Sequence[str] = (), not_negative: Sequence[str] = ()
+) -> None:
+    """Hold a configuration's numbers to their ranges.
+
+    Raises:
+        ValueError: Naming the field, its value and what was expected.
+    """
+    ranges: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
+        (above_zero, lambda value: value > 0, "a number above 0"),
+        (at_least_one, lambda value: value >= 1, "a whole number, 1 or more"),
+        (not_negative, lambda value: value >= 0, "a number, 0 or more"),
+    )
+    for names, fits, expected in ranges:
+        for name in names:
+            value = getattr(config, name)
+            # Not what does not fit, which NaN would pass.
+            if not fits(value):
+                raise ValueError(f"{name}={value!r}: expected {expected}")
 
 
 class Agent(ABC):

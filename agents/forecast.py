@@ -12,6 +12,7 @@ import numpy as np
 
 from agents.base import Agent, AgentConfig
 from pg_envs.plain_json import Limits, read_plain_json
+from pg_envs.ranks import is_first
 from pg_envs.results import write_json
 
 
@@ -32,12 +33,13 @@ def extrapolate(votes: Sequence[np.ndarray], order: int, lookahead: int) -> np.n
     (arXiv 2406.20087), extrapolative algorithms. Order 0 repeats the last votes, 1 goes on in a line, 2 in a parabola.
 
     Args:
-        votes: (T, Q), oldest first; votes in {-1, 0, 1}, or soft ones in [-1, 1].
+        votes: (T, Q), oldest first; votes in {-1, 0, 1}, or soft ones in [-1, 1]; NaN where nobody voted.
         order: M, at least 0.
         lookahead: K, at least 0; 0 gives the last votes.
 
     Returns:
-        (Q,) float64, in general outside of [-1, 1]; NaN where a century that is used has NaN.
+        (Q,) float64, in general outside of [-1, 1]. What was voted on since some century only is forecast from there on; NaN where the
+        last century has no vote.
 
     Raises:
         ValueError: If there are no votes, or a number is out of range.
@@ -45,12 +47,26 @@ def extrapolate(votes: Sequence[np.ndarray], order: int, lookahead: int) -> np.n
     check_forecast(order, lookahead)
     if not len(votes):
         raise ValueError("no votes to extrapolate from: at least one century's are needed")
-    series = [np.asarray(vote, np.float64) for vote in votes]
+    seen = np.array(votes, np.float64)
+    runs, forecast = centuries_in_a_row(seen), np.full(seen.shape[1], np.nan)
+    for run in np.unique(runs[runs > 0]):
+        forecast[runs == run] = _continued(seen[-run:, runs == run], order, lookahead)
+    return forecast
+
+
+def _continued(votes: np.ndarray, order: int, lookahead: int) -> np.ndarray:
+    """``extrapolate`` of votes without a gap."""
+    series = list(votes)
     for _ in range(lookahead):
         used = usable_order(order, len(series))
         weights = [(-1.0) ** (used - i) * comb(used + 1, i) for i in range(used + 1)]
         series.append(np.tensordot(weights, series[-1 - used :], axes=1))
-    return series[-1].copy()
+    return series[-1]
+
+
+def centuries_in_a_row(votes: np.ndarray) -> np.ndarray:
+    """(Q,) in how many centuries, up to the last of the (T, Q) votes, each comparison was voted on without a gap."""
+    return np.cumprod(~np.isnan(votes[::-1]), axis=0).sum(axis=0)
 
 
 def usable_order(order: int, n_centuries: int) -> int:
@@ -74,10 +90,12 @@ class VoteMemory:
         self._seen: dict[int, np.ndarray] = {}
 
     def keep(self, century: int, votes: np.ndarray) -> None:
-        """Remember a century's (Q,) mean votes, and write all to the file."""
+        """Remember a century's (Q,) mean votes; the first of several processes writes all to the file."""
         self._seen[century] = votes
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {key: [None if np.isnan(v) else v for v in vote.tolist()] for key, vote in self._seen.items()})
+        kept = {key: [None if np.isnan(v) else v for v in vote.tolist()] for key, vote in self._seen.items()}
+        if is_first():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, kept)
 
     def recall(self, century: int) -> None:
         """Take a century's votes from the file.
@@ -129,6 +147,10 @@ class Forecaster:
         used = usable_order(self.order, len(seen))
         if used < self.order and self.lookahead:
             self._agent.note(observation, f"votes of {len(seen)} centuries allow a forecast of order {used}, not {self.order}")
+        runs = centuries_in_a_row(np.array(seen))
+        n_short = np.count_nonzero((runs > 0) & (runs <= used))
+        if n_short and self.lookahead:
+            self._agent.note(observation, f"{n_short} of {len(runs)} comparisons have votes in too few centuries in a row for order {used}")
         return extrapolate(seen, self.order, self.lookahead)
 
 

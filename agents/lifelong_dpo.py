@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agents.base import AgentConfig
+from agents.base import AgentConfig, check_numbers
 from agents.reference import REFERENCES, Reference, ReferenceConfig, hold_to
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
@@ -32,6 +32,11 @@ class LifelongDPOConfig(ReferenceConfig):
     beta: float = 1.0
     """Strength of the pull towards the reference. At 0.1 the loss is almost linear
     within one century's changes: what all dimensions have in common never has enough, and they move together."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        super().__post_init__()
+        check_numbers(self, above_zero=("beta",))
 
 
 class LifelongDPO(TrainingAgent):

@@ -73,7 +73,13 @@ class MORLAIFConfig(RewardModelConfig):
         for name in ("feedback_votes", "comparisons_per_principle", "rows_per_feedback", "n_weighed"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        load_principles(self.principles)
+        principles = load_principles(self.principles)
+        unlabelled = [principle.name for principle in principles if principle.dimension is None]
+        if self.feedback == "labels" and unlabelled:
+            raise ValueError(
+                f"feedback='labels' knows only principles that are value dimensions, and principles={self.principles!r} has "
+                f"{', '.join(unlabelled)}; choose feedback='humans' or 'policy', who are asked each principle's question"
+            )
 
 
 class MORLAIF(TrainingAgent):

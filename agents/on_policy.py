@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from agents.base import check_numbers
 from agents.reference import ReferenceConfig, hold_to
 from agents.vllm_sampling import VLLMConfig, check_vllm, vllm_arguments
 from pg_envs.models.ref import ModelRef
@@ -40,6 +43,7 @@ class OnPolicyConfig(VLLMConfig, ReferenceConfig):
         super().__post_init__()
         if self.n_samples < 2:
             raise ValueError(f"n_samples={self.n_samples}: expected at least 2, since an answer is judged against the others")
+        check_numbers(self, at_least_one=("max_answer_tokens",), not_negative=("kl",))
         check_vllm(self)
 
     def check_here(self) -> None:
@@ -95,6 +99,13 @@ def rloo(start: ModelRef, prompts: Dataset, reward: Reward, out: Path, seed: int
     return train_on_policy(start, prompts, judge, out, seed, config, RLOOTrainer, RLOOConfig)
 
 
+def filled_up(prompts: Dataset, batch_size: int, seed: int) -> Dataset:
+    """The rows, some of them drawn once more so that the last step is a full one: TRL would leave out the rows of one that is not."""
+    n, n_missing = len(prompts), -len(prompts) % batch_size
+    drawn = np.random.default_rng(seed).choice(n, n_missing, replace=n_missing > n)
+    return prompts.select([*range(n), *drawn.tolist()])
+
+
 def train_on_policy(
     start: ModelRef,
     prompts: Dataset,
@@ -108,7 +119,7 @@ def train_on_policy(
     """What all on-policy training here shares; ``judge`` is a reward function as TRL calls it, the classes are TRL's or on top of them."""
     from pg_envs.models.tuning import batches_of_similar_length, finetune
 
-    rows = batches_of_similar_length(prompts, config.batch_size, seed)
+    rows = batches_of_similar_length(filled_up(prompts, config.batch_size, seed), config.batch_size, seed)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         arguments = arguments_class(**on_policy_arguments(config, scratch, seed))

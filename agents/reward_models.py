@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from scipy.special import log_softmax
 
+from agents.base import check_numbers
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, Reward
 from agents.reference import REFERENCES, Reference
@@ -51,6 +52,11 @@ class RewardTrainingConfig(OnPolicyConfig):
     """Passes of the reward model over the votes."""
     reward_batch_size: int = 4
     """Examples per step of the reward model."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        super().__post_init__()
+        check_numbers(self, above_zero=("reward_learning_rate", "reward_epochs"), at_least_one=("reward_batch_size",))
 
     def check_here(self) -> None:
         """As ``AgentConfig``'s."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.spaces import Box
 
-from agents.base import Agent, AgentConfig
+from agents.base import Agent, AgentConfig, check_numbers
 from agents.forecast import ForecastConfig, ForecastingAgent
 from agents.votes import collect, mean_vote
 from pg_envs.values.reading import reading_matrix
@@ -25,6 +25,10 @@ class SimulatedConfig(AgentConfig):
 
     votes_per_comparison: int = 1
     """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        check_numbers(self, at_least_one=("votes_per_comparison",))
 
 
 class SimulatedLifelong(Agent):
@@ -47,10 +51,14 @@ class SimulatedLifelong(Agent):
         self._reading = reading_matrix(self.env.survey)
 
     def act(self, observation: dict[str, Any]) -> np.ndarray:
-        """The (19,) vector that the votes speak for."""
+        """The (19,) vector that the votes speak for; the last one where nobody voted."""
         config: Any = self.config
         votes = mean_vote(collect(self.env, observation, config.votes_per_comparison))
-        self.policy = self.vector(self.expected(observation, votes))
+        expected = self.expected(observation, votes)
+        if np.isnan(expected).all():
+            self.note(observation, "no valid vote; the policy is kept")
+        else:
+            self.policy = self.vector(expected)
         return self.policy
 
     def expected(self, observation: dict[str, Any], votes: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """On-policy training on token-level rewards: each token is credited with what follows it, compared with the other answers to its prompt.
 
-TRL's GRPO trainer takes advantages of shape (B, T) from subclasses; that is all that is overridden here.
+TRL's GRPO trainer takes advantages of shape (B, T) from subclasses; that is all that is overridden here. The price of divergence
+is TRL's own, a term of the loss at each token: it is not part of the return that earlier tokens are credited with.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from agents.base import Agent, AgentConfig
+from agents.base import Agent, AgentConfig, check_numbers
 from agents.forecast import ForecastingAgent
 from agents.votes import at_most_per_item, collect, mean_vote, repeat_by_size, share_out
 from pg_envs.models.ref import ModelRef, Weights
@@ -44,7 +44,8 @@ class TrainingConfig(AgentConfig):
     on_failure: OnFailure = "keep"
     """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run."""
     rows_per_comparison: int = 1
-    """Training rows for every comparison, each in another form and order; several votes are shared out over them."""
+    """Training rows for every comparison, each in another form and order; several votes are shared out over them. (A forecast of single
+    votes has as many rows as its size says.)"""
     comparisons_per_item: int = 3
     """Of the comparisons of one item that have votes, at most so many, drawn every century, become training rows. The six of a
     four-option item are the longest prompts and have its four options in common."""
@@ -60,6 +61,8 @@ class TrainingConfig(AgentConfig):
             raise ValueError(f"weights={self.weights!r}: choose from {', '.join(map(repr, get_args(Weights)))}")
         if self.on_failure not in ON_FAILURE:
             raise ValueError(f"on_failure={self.on_failure!r}: choose from {', '.join(map(repr, ON_FAILURE))}")
+        whole = ("batch_size", "votes_per_comparison", "rows_per_comparison")
+        check_numbers(self, above_zero=("learning_rate", "n_epochs"), at_least_one=whole)
         if self.comparisons_per_item < 1:
             raise ValueError(f"comparisons_per_item={self.comparisons_per_item}: expected at least 1; 6 takes all of a four-option item's")
 
@@ -120,7 +123,7 @@ class TrainingAgent(Agent):
         rng = self.century_rng(observation)
         votes = self.votes_to_learn(observation, rng)
         if not np.any(votes):
-            self.note(observation, "no valid vote; the policy is kept")
+            self.note(observation, f"{self.remarks.pop() if self.remarks else 'no valid vote'}; the policy is kept")
             return self.policy
         learnt = at_most_per_item(votes, self.env.survey, config.comparisons_per_item, rng)
         preferences = to_preference_dataset(self.env.survey, learnt, rng)
@@ -159,6 +162,8 @@ class ForecastTrainingAgent(ForecastingAgent, TrainingAgent):
         config: Any = self.config
         votes = collect(self.env, observation, config.votes_per_comparison)
         forecast = self.expected(observation, mean_vote(votes))
-        if config.votes_per_comparison == 1:
-            return repeat_by_size(forecast)
-        return share_out(forecast, config.rows_per_comparison, rng)
+        single = config.votes_per_comparison == 1
+        learnt = repeat_by_size(forecast) if single else share_out(forecast, config.rows_per_comparison, rng)
+        if np.any(votes) and not np.any(learnt):
+            self.remarks.append("the forecast is for neither side of any comparison")
+        return learnt

@@ -34,7 +34,10 @@ napoleon_use_ivar = True
 # Types of other projects have no page here, and their inventories would have to be fetched from a network.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(abc|collections|contextlib|datasets|gymnasium|inspect|np|numpy|pathlib|peft|torch|transformers|trl|typing)\..+"),
+    (
+        "py:.*",
+        r"(abc|collections|contextlib|datasets|gr|gymnasium|importlib|inspect|np|numpy|pathlib|peft|torch|transformers|trl|typing)\..+",
+    ),
     # Names of types, and what only type checkers import, stand in signatures as they were written.
-    ("py:class", r"(agents\.reward_models\.)?[A-Z]\w{2,}"),
+    ("py:class", r"(agents\.reward_models\.)?[A-Z]\w{2,}|pg_envs\.ranks\.T|tuple\[.+|dict\[.+"),
 ]

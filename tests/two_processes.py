@@ -69,10 +69,12 @@ def train_on_policy(base, folder):
 
 
 def run(refs, questionnaire, out):
-    """Two centuries of lifelong DPO by the command line, on a random family."""
+    """Two centuries of extrapolative DPO, which keeps a file of its own, by the command line, on a random family."""
     LIVE["histtiny"] = lambda: tuple(ModelRef.from_json(ref) for ref in refs)
     settings = [f'questionnaire="{questionnaire}"', 'centuries=["C019", "C021"]']
-    return main(["run", "--agent", "lifelong-dpo", "--out", str(out), "--name", "run", "--env-args", *settings])
+    return main(
+        ["run", "--agent", "extrapolative-dpo", "--out", str(out), "--name", "run", "--env-args", *settings, "--agent-args", "lookahead=1"]
+    )
 
 
 def raised(action):

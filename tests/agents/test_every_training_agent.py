@@ -80,9 +80,45 @@ def test_a_century_without_a_valid_vote_keeps_the_policy_and_the_next_goes_on(ma
     assert agent.act(speaking) != env.unwrapped.initial_policy
 
 
+@pytest.mark.parametrize("agent_class", [ExtrapolativeDPO, ExtrapolativeRLHF])
+def test_after_a_silent_century_a_forecast_is_made_of_what_came_since(make, env, agent_class):
+    agent = make(agent_class, order=2, lookahead=1)
+    silent, speaking, again = votes(env, [], [1, -1] * (N_VOTES // 2), [-1, -1] * (N_VOTES // 2))
+    agent.act(silent)
+    rows = [agent.votes_to_learn(observation, np.random.default_rng(0)).sum(axis=0)[:2].tolist() for observation in (speaking, again)]
+    assert rows == [[1, -1], [-3, -1]]
+    short = f"{N_VOTES} of {len(env.unwrapped.survey)} comparisons have votes in too few centuries in a row for order"
+    assert [event["event"] for event in agent.events if event["event"].startswith(short)] == [f"{short} 1", f"{short} 2"]
+
+
+def test_a_forecast_that_is_for_nobody_is_not_called_a_century_without_votes(make, env):
+    agent = make(ExtrapolativeDPO, order=2, lookahead=1)
+    # A parabola through 0, 1 and 1 comes back to 0.
+    for century, share in enumerate((0.0, 1.0)):
+        agent.forecaster._memory.keep(century, np.full(len(env.unwrapped.survey), share))
+    (observation,) = votes(env, [1] * N_VOTES)
+    assert agent.act({**observation, "century": 2}) == env.unwrapped.initial_policy
+    assert agent.events[-1] == {"century": "C020", "event": "the forecast is for neither side of any comparison; the policy is kept"}
+
+
 @every
-def test_a_loss_that_is_not_finite_keeps_the_policy_or_stops_the_run(make, env, agent_class, tmp_path):
-    broken = "reward_learning_rate" if hasattr(agent_class.Config(), "reward_learning_rate") else "learning_rate"
+@pytest.mark.parametrize("n_votes", [1, 9])
+def test_votes_that_fill_no_batch_are_learnt_from(make, env, agent_class, n_votes):
+    agent = make(agent_class)
+    (observation,) = votes(env, [1] * n_votes)
+    policy = agent.act(observation)
+    assert not [event for event in agent.events if "failed" in event["event"]]
+    # In a single step the rate is still 0, from where it warms up.
+    assert agent_class is Seq2SeqRM or (n_votes > 1) == (fingerprint(policy) != fingerprint(env.unwrapped.initial_policy))
+
+
+RATES = [(agent_class, "learning_rate") for agent_class in AGENTS] + [
+    (agent_class, "reward_learning_rate") for agent_class in AGENTS if hasattr(agent_class.Config(), "reward_learning_rate")
+]
+
+
+@pytest.mark.parametrize(("agent_class", "broken"), RATES, ids=[f"{agent_class.__name__}-{rate}" for agent_class, rate in RATES])
+def test_a_loss_that_is_not_finite_keeps_the_policy_or_stops_the_run(make, env, agent_class, broken, tmp_path):
     (observation,) = votes(env, [1, -1] * (N_VOTES // 2))
     agent = make(agent_class, **{broken: float("inf")})
     assert agent.act(observation) == env.unwrapped.initial_policy
@@ -104,3 +140,26 @@ def test_all_weights_where_policies_may_be_models_of_their_own(make, env, agent_
         policy = agent.act(observation)
         assert policy == ModelRef(str(tmp_path / "work" / agent.label(observation)))
         assert -1 <= recorded.step(policy)[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("agent_class", "name", "value", "expected"),
+    [
+        (LifelongDPO, "learning_rate", 0, "a number above 0"),
+        (LifelongDPO, "n_epochs", float("nan"), "a number above 0"),
+        (LifelongDPO, "batch_size", 0, "a whole number, 1 or more"),
+        (LifelongDPO, "votes_per_comparison", 0, "a whole number, 1 or more"),
+        (LifelongDPO, "rows_per_comparison", -1, "a whole number, 1 or more"),
+        (LifelongDPO, "comparisons_per_item", 0, "at least 1"),
+        (LifelongDPO, "beta", -1, "a number above 0"),
+        (ExtrapolativeDPO, "beta", 0, "a number above 0"),
+        (LifelongRLHF, "kl", -0.1, "a number, 0 or more"),
+        (LifelongRLHF, "max_answer_tokens", 0, "a whole number, 1 or more"),
+        (ExtrapolativeRLHF, "reward_epochs", 0, "a number above 0"),
+        (Seq2SeqRM, "reward_batch_size", 0, "a whole number, 1 or more"),
+        (MORLAIF, "reward_learning_rate", -1, "a number above 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_runs(agent_class, name, value, expected):
+    with pytest.raises(ValueError, match=rf"{name}={value}: expected {expected}"):
+        agent_class.Config(**{name: value})

@@ -6,8 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents.forecast import VoteMemory, extrapolate, usable_order
-from agents.simulated import SimulatedExtrapolative, SimulatedExtrapolativeConfig, SimulatedLifelong
+from agents.forecast import VoteMemory, centuries_in_a_row, extrapolate, usable_order
+from agents.simulated import SimulatedConfig, SimulatedExtrapolative, SimulatedExtrapolativeConfig, SimulatedLifelong
 from agents.votes import MOST_REPETITIONS, at_most_per_item, collect, mean_vote, repeat_by_size, share_out
 from pg_envs.questions import QueryBudgetExceeded
 from pg_envs.runner import run_episode
@@ -30,6 +30,13 @@ def test_polynomials_of_the_order_are_continued_exactly(order, lookahead):
     seen = [np.array([polynomial(t), -polynomial(t)]) for t in range(6)]
     expected = polynomial(5 + lookahead)
     np.testing.assert_allclose(extrapolate(seen, order, lookahead), [expected, -expected], atol=1e-9)
+
+
+def test_what_was_not_voted_on_for_a_while_is_forecast_from_where_votes_begin_again():
+    nan = np.nan
+    seen = [np.array(votes) for votes in ([1.0, nan, 1.0, nan], [nan, 0.0, 0.5, nan], [0.5, 1.0, nan, nan])]
+    assert centuries_in_a_row(np.array(seen)).tolist() == [1, 2, 0, 0]
+    np.testing.assert_array_equal(extrapolate(seen, 1, 1), [0.5, 2.0, nan, nan])
 
 
 def test_a_short_history_is_used_as_far_as_it_goes():
@@ -114,12 +121,24 @@ def test_more_votes_are_asked_for_counted_and_limited(env):
     np.testing.assert_array_equal(votes[0], observation["votes"])
     info = env.step(env.unwrapped.initial_policy)[4]
     assert info["n_queries"] == 3 * len(agent.env.survey)
-    with pytest.raises(ValueError, match="votes_per_comparison=0"):
-        collect(agent.env, observation, 0)
+    for refused in (lambda: collect(agent.env, observation, 0), lambda: SimulatedConfig(votes_per_comparison=0)):
+        with pytest.raises(ValueError, match="votes_per_comparison=0"):
+            refused()
     limited = gym.make("ProgressGym/Follow-v0", history="simulated", query_budget=10)
     observation, _ = limited.reset(seed=0)
     with pytest.raises(QueryBudgetExceeded):
         collect(SimulatedLifelong(limited).env, observation, 2)
+
+
+@pytest.mark.parametrize("agent_class", [SimulatedLifelong, SimulatedExtrapolative])
+def test_where_nobody_votes_the_last_good_policy_is_kept(env, agent_class, tmp_path):
+    observation, _ = env.reset(seed=0)
+    agent = agent_class(env, None, tmp_path)
+    silent = {"century": 2, "votes": np.zeros_like(observation["votes"])}
+    good = agent.act(observation).copy()
+    assert agent.act(silent).tolist() == good.tolist() != [0.0] * 19
+    assert agent.events[-1] == {"century": "C015", "event": "no valid vote; the policy is kept"}
+    assert agent.act({**observation, "century": 3}).any()
 
 
 def test_values_are_read_back_from_votes(env):

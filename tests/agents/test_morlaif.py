@@ -5,6 +5,7 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
+from tests_support import TINY_FAMILY_CENTURIES
 
 import pg_envs  # noqa: F401 - registers the environments
 from agents.feedback import engine_feedback, human_feedback, judged_by, labelled_feedback
@@ -231,6 +232,7 @@ def test_scores_become_one_reward():
         ({"feedback": "oracle"}, "feedback='oracle': choose from labels"),
         ({"feedback_votes": 0}, "feedback_votes=0"),
         ({"principles": "virtues"}, "neither a file nor one of"),
+        ({"principles": "twelve"}, "feedback='labels' knows only .* has helpfulness, .*choose feedback='humans' or 'policy'"),
     ],
 )
 def test_settings_that_cannot_be_run(settings, says):
@@ -268,6 +270,24 @@ def test_a_century_leaves_a_policy_and_the_weights(env, own_principles, tmp_path
     (event,) = agent.events
     assert event["event"].startswith("weights kill ")
     assert ", promise " in event["event"]
+
+
+@pytest.mark.parametrize("feedback", ["humans", "policy"])
+def test_principles_that_are_no_dimension_are_judged_by_asking(env, tiny_family, small_questionnaire, feedback, tmp_path):
+    two = tmp_path / "two.json"
+    two.write_text(json.dumps([{"name": p.name, "question": p.question} for p in SETS["twelve"][:2]]), encoding="utf-8")
+    env = gym.make("ProgressGym/Follow-v0", centuries=TINY_FAMILY_CENTURIES, questionnaire=small_questionnaire)
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    agent = MORLAIF(
+        env, MORLAIFConfig(principles=str(two), feedback=feedback, feedback_votes=2, comparisons_per_principle=4), tmp_path / "work"
+    )
+    policy = agent.act(few)
+    assert policy != env.unwrapped.initial_policy
+    # Both orders, two votes, two principles, each of the survey's comparisons.
+    asked = 2 * 2 * len(env.unwrapped.survey)
+    assert env.step(policy)[4]["n_queries"] == (asked if feedback == "humans" else 0)
+    env.close()
 
 
 def test_no_valid_feedback_keeps_the_policy(env, own_principles, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
-from agents.on_policy import OnPolicyConfig, rloo
+from agents.on_policy import OnPolicyConfig, filled_up, rloo
 from agents.reward_models import less_what_is_said_already
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.loading import load_tokenizer
@@ -60,13 +60,29 @@ def test_a_price_on_divergence_holds_it_back(start, prompts, tmp_path):
 
 
 def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path):
-    held = {
-        reference: rloo(
-            start, prompts, likes_a, tmp_path / reference, 0, OnPolicyConfig(**{**vars(CONFIG), "kl": 1.0, "reference": reference})
-        )
-        for reference in ("century", "base")
-    }
-    assert fingerprint(held["century"]) != fingerprint(held["base"])
+    """Where all answers are worth the same, divergence alone moves the policy: not at all from itself, and back to the base from there."""
+
+    def letters(ref):
+        scored = TransformersEngine().choice_logprobs(ref, PROMPTS, [("A", "B")] * len(PROMPTS))
+        return np.mean([s.total for s in scored])
+
+    held = {}
+    for reference in ("century", "base"):
+        config = OnPolicyConfig(**{**vars(CONFIG), "learning_rate": 1e-2, "kl": 1.0, "reference": reference})
+        held[reference] = letters(rloo(start, prompts, lambda prompts, replies: [0.0] * len(prompts), tmp_path / reference, 0, config))
+    assert held["century"] == pytest.approx(letters(start), abs=0.02)
+    base = letters(start.with_adapter(None))
+    assert letters(start) - base > 1
+    assert held["base"] - base < 0.8 * (letters(start) - base)
+
+
+@pytest.mark.parametrize(("n", "batch_size", "length"), [(1, 8, 8), (7, 8, 8), (8, 8, 8), (9, 8, 16)])
+def test_every_row_is_trained_on(n, batch_size, length):
+    filled = filled_up(Dataset.from_dict({"prompt": [str(i) for i in range(n)]}), batch_size, seed=0)["prompt"]
+    assert len(filled) == length
+    assert filled[:n] == [str(i) for i in range(n)]
+    assert set(filled) == set(filled[:n])
+    assert n < length - n or len(set(filled[n:])) == length - n, "no row is drawn twice as long as there are others"
 
 
 def test_what_is_said_already_is_not_rewarded_again(start, preferences):

@@ -52,6 +52,9 @@ def test_what_all_principles_agree_on(name, value, k):
     assert out.item() == pytest.approx(expected, abs=1e-6)
 
 
+ROW = (2.0, -3.0, 10.0, 0.0, 1.0, -1.0)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -60,12 +63,14 @@ def test_what_all_principles_agree_on(name, value, k):
         ("uncertainty_weighted", 1.5 - 0.5 * 101.5 / 6),
         ("lower_quantile", -2.0),
         ("max_median", 0.5),
+        ("soft_max_min", sum(s * math.exp(-s) for s in ROW) / sum(math.exp(-s) for s in ROW)),
+        ("bernoulli_nash", math.prod(math.log1p(math.exp(s)) for s in ROW) ** (1 / 6)),
     ],
 )
 def test_a_hand_made_case(name, expected):
     # Sorted: -3, -1, 0, 1, 2, 10; the sum of squares is 115, and 115 - 6 * 1.5^2 = 101.5.
-    row = torch.tensor([[2.0, -3.0, 10.0, 0.0, 1.0, -1.0]], dtype=torch.float64)
-    assert SCALARISERS[name](row).item() == pytest.approx(expected)
+    row = torch.tensor([ROW], dtype=torch.float64)
+    assert SCALARISERS[name](row).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_soft_max_min_lies_between_the_worst_and_the_mean():
