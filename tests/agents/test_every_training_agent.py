@@ -16,8 +16,10 @@ from agents.lifelong_rlhf import LifelongRLHF
 from agents.morlaif import MORLAIF
 from agents.principles import SETS
 from agents.seq2seq_rm import Seq2SeqRM
+from pg_envs.cli import main
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef
+from pg_envs.result_files import read_result
 from pg_envs.runner import AgentStopped
 
 AGENTS = (SFT, LifelongDPO, ExtrapolativeDPO, LifelongRLHF, ExtrapolativeRLHF, Seq2SeqRM, MORLAIF)
@@ -163,3 +165,17 @@ def test_all_weights_where_policies_may_be_models_of_their_own(make, env, agent_
 def test_numbers_out_of_range_are_refused_before_anything_runs(agent_class, name, value, expected):
     with pytest.raises(ValueError, match=rf"{name}={value}: expected {expected}"):
         agent_class.Config(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["lifelong-rlhf", "extrapolative-dpo", "extrapolative-rlhf", "seq2seq-rm", "morlaif"])
+def test_a_run_from_the_command_line(tiny_family, small_questionnaire, tmp_path, name):
+    (tmp_path / "two.json").write_text(json.dumps([vars(principle) for principle in SETS["values"][:2]]), encoding="utf-8")
+    few = ["--agent-args", f"principles={tmp_path / 'two.json'}", "comparisons_per_principle=4"] if name == "morlaif" else []
+    where = ["--env-args", f'questionnaire="{small_questionnaire}"', 'centuries=["C019", "C021"]']
+    assert main(["run", "--agent", name, *few, *where, "--out", str(tmp_path), "--name", "run"]) == 0
+    result = read_result(tmp_path / "run")
+    assert result["complete"]
+    assert result["skill"] is not None
+    assert "failed" not in str(result["events"])
+    policies = [step["policy"]["adapter"] for step in result["steps"]]
+    assert policies == ["policies/C020", "policies/C021"]
