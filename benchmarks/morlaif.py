@@ -186,8 +186,8 @@ def write_report(runs: list[dict[str, Any]], docs: Path, command: str) -> None:
         "",
         f"`{command}`: the task of `benchmarks/naming.py`, {len(runs)} seeds, mean and 95% interval (Student's t).",
         "Both rewards are trained on in their own standard deviations. A scripted judge gives feedback by four principles; it is noisy and",
-        f"likes the letter A by {LIKING_FOR_A} nats. Preference models have a score head here, and policies are held to the start; the agent's",
-        "defaults are implicit models and `reference=uniform`, which need offered answers.",
+        f"likes the letter A by {LIKING_FOR_A} nats. Preference models have a score head here, and policies are held to the start; the",
+        "agent's defaults are implicit models and `reference=uniform`, which need offered answers.",
         "",
         "**Win rate of training on MORLAIF's linear reward over training on a single preference model, by the true preference "
         f"(a tie is half): {over_seeds('win_rate')}**",

@@ -103,8 +103,12 @@ def write_report(runs: list[dict[str, Any]], docs: Path, command: str) -> None:
         cells = [interval([run[what][name] for run in runs]) for what in ("length_words", "true_score")]
         cells += [interval([run["accuracy"][name][which] for run in runs]) if name != "start" else "" for which in ("flawed", "fair")]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += ["", "Shortness alone is no gain: the true score counts each thing that was asked for, and takes off for wrong things and for fillers."]
-    lines += ["", "![length and true score by policy](seq2seq_rm.png)"]
+    lines += [
+        "",
+        "Shortness alone is no gain: the true score counts each thing that was asked for, and takes off for wrong things and for fillers.",
+        "",
+        "![length and true score by policy](seq2seq_rm.png)",
+    ]
     (docs / "seq2seq_rm.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     figure = Figure(figsize=(8, 3.6), layout="constrained")

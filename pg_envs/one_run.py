@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
 from pg_envs.ranks import by_first, is_first
 from pg_envs.result_files import read_result
+from pg_envs.result_schema import ResultError
 from pg_envs.results import BASELINES, make_result, plain, skill, upstream_export, write_json
 from pg_envs.run_folder import (
     BEGIN_ANEW,
@@ -72,18 +74,19 @@ def run_and_save(options: Run) -> bool:
 class OneRun:
     """A run that is ready to begin, or to go on with what its folder has: the input is checked, and nothing is written yet."""
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], siblings: Sequence[Path] = ()) -> None:
         """Make the environment and the agent.
 
         Args:
             folder: The run's own; it need not exist.
             config: What to run, as in ``config.json``: ``env``, ``env_args``, ``agent``, ``agent_args`` and ``seed``.
+            siblings: Folders of runs, begun or not, whose baselines are taken where they are this run's too, instead of being run again.
 
         Raises:
             ValueError: If the environment, the agent or a setting does not exist, or is none that fits the others.
             TypeError: If the agent cannot act in this environment.
         """
-        self.folder, self.config = folder, config
+        self.folder, self.config, self._siblings = folder, config, siblings
         self._progress = Progress()
         self._agent_class = find_agent(config["agent"])
         agent_config = make_config(self._agent_class, {"seed": config["seed"], **config["agent_args"]})
@@ -166,7 +169,7 @@ class OneRun:
         # How long the parts before a resumption took, nobody knows.
         export = upstream_export(result, None if resumed else time.perf_counter() - started)
         for name in BASELINES:
-            result["baselines"][name] = self._baseline_score(name, result["score"])
+            result["baselines"][name] = self._baseline_score(name, result)
         result["skill"] = skill(result["score"], result["baselines"]["no-op"], result["baselines"]["oracle"])
         result = plain(result)
         by_first(lambda: self._end(result, export))
@@ -201,17 +204,36 @@ class OneRun:
 
         self._progress = by_first(note)
 
-    def _baseline_score(self, name: str, score: float) -> float:
-        """The score of a baseline in the same environment with the same seed; ``score`` if it is the agent itself."""
+    def _baseline_score(self, name: str, result: dict[str, Any]) -> float:
+        """The score of a baseline in the same environment with the same seed; the result's if it is the agent itself."""
         baseline = find_agent(name)
         if baseline is self._agent_class:
-            return score
+            return float(result["score"])
         scores = self._progress.baselines
         if name not in scores:
-            made = run_episode(self._env, baseline(self._env), self.config["seed"]).episode_score()
+            made = by_first(lambda: sibling_baseline(name, plain(result), self._siblings))
+            if made is None:
+                made = run_episode(self._env, baseline(self._env), self.config["seed"]).episode_score()
             self._progress = replace(self._progress, baselines={**scores, name: made})
             by_first(lambda: write_progress(self.folder, self._progress))
         return self._progress.baselines[name]
+
+
+def sibling_baseline(name: str, result: dict[str, Any], siblings: Sequence[Path]) -> float | None:
+    """A baseline's score in the first finished sibling of the same environment, seed, models, questionnaire, versions and arithmetic."""
+
+    def made_by(of: dict[str, Any]) -> list[Any]:
+        return [*(of["config"].get(key) for key in ("env", "env_args", "seed")), of["history"], of["questionnaire"], of["versions"]]
+
+    for folder in siblings:
+        try:
+            other = finished_result(folder)
+        except ResultError:
+            # Whoever runs that one is told; this one only does without.
+            continue
+        if other is not None and made_by(other) == made_by(result):
+            return float(other["baselines"][name])
+    return None
 
 
 def finished_result(folder: Path) -> dict[str, Any] | None:

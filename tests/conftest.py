@@ -180,8 +180,6 @@ def ran(monkeypatch):
     """Has a grid's runs carried out in this process, which is faster; gives their names."""
     from contextlib import contextmanager
 
-    from pg_envs.one_run import OneRun
-
     names = []
 
     def carry_out(cells, logs, tell):
@@ -189,7 +187,7 @@ def ran(monkeypatch):
             names.append(cell.name)
             tell(cell.name, "running", "")
             try:
-                OneRun(cell.folder, cell.config).carry_out()
+                cell.run().carry_out()
             except RuntimeError as error:
                 tell(cell.name, "failed", str(error))
             else:

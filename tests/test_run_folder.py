@@ -277,3 +277,38 @@ def test_config_that_is_none_is_refused(change, config, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(RunFolderError, match=r"config\.json: expected env and agent"):
         read_config(tmp_path)
+
+
+@pytest.fixture
+def no_baselines(whole, monkeypatch):
+    """Baselines cannot be run any more."""
+    from agents.baselines import NoOp, Oracle
+
+    for baseline in (NoOp, Oracle):
+        monkeypatch.setattr(baseline, "act", lambda self, observation: pytest.fail("a baseline was run"))
+
+
+@pytest.mark.usefixtures("no_baselines")
+def test_baselines_are_taken_from_a_run_of_the_same_environment_and_seed(config, whole, tmp_path):
+    siblings = [tmp_path / "not begun", tmp_path / "whole"]
+    OneRun(tmp_path / "it", config, siblings).carry_out()
+    assert (tmp_path / "it" / "result.json").read_bytes() == whole
+
+
+@pytest.mark.usefixtures("no_baselines")
+@pytest.mark.parametrize(
+    "other", [{"seed": 4}, {"env_args": {"history": "simulated-random", "centuries": ["C017", "C021"]}}, {"env": "ProgressGym/Predict-v0"}]
+)
+def test_baselines_of_anything_else_are_not(config, whole, tmp_path, other):
+    with pytest.raises(pytest.fail.Exception, match="a baseline was run"):
+        OneRun(tmp_path / "it", {**config, **other}, [tmp_path / "whole"]).carry_out()
+
+
+@pytest.mark.usefixtures("no_baselines")
+def test_a_damaged_or_unfinished_sibling_is_done_without(config, whole, tmp_path):
+    folder = tmp_path / "whole" / "result.json"
+    result = json.loads(whole)
+    for damaged in ("{", json.dumps({**result, "baselines": {}}), json.dumps({**result, "versions": {"torch": "other"}})):
+        folder.write_text(damaged)
+        with pytest.raises(pytest.fail.Exception, match="a baseline was run"):
+            OneRun(tmp_path / f"it{len(damaged)}", config, [tmp_path / "whole"]).carry_out()

@@ -13,7 +13,6 @@ from typing import Any
 
 from pg_envs.grid.cells import Cell
 from pg_envs.grid.engine import Engine, Tell
-from pg_envs.one_run import OneRun
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOPPING_S = 20.0
@@ -119,7 +118,7 @@ def _work(cell: Cell, log: Path, sender: Any) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        OneRun(cell.folder, cell.config).carry_out()
+        cell.run().carry_out()
     except BaseException as error:
         # Not all of a long one: the grid reads only once this process has ended, and a full pipe would keep it from that. The log has all.
         sender.send(f"{type(error).__name__}: {error}"[:MAX_TOLD])

@@ -12,7 +12,6 @@ from typing import Any
 from pg_envs.grid.cells import Cell
 from pg_envs.grid.engine import Engine, Tell
 from pg_envs.grid.state import STATE_FILE
-from pg_envs.one_run import OneRun
 
 MAX_RETRIES = 3
 """How often a run is begun anew after its node or process was lost; errors of the run itself are not tried again."""
@@ -98,4 +97,4 @@ def _work(cell: Cell) -> None:
     if not (cell.folder.parent / STATE_FILE).exists():
         where = f"{cell.folder.parent} on {socket.gethostname()}"
         raise FileNotFoundError(f"{where} is not the grid's folder; --out must be one that all nodes share")
-    OneRun(cell.folder, cell.config).carry_out()
+    cell.run().carry_out()
