@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from llama3 import LLAMA_3_8B
 from speed import GENERATED_TOKENS, ask_in_turns, seconds
-from training import in_turns
+from training import bare_dpo, in_turns
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import pg_envs  # noqa: F401 - registers the environments
@@ -103,7 +103,7 @@ def main() -> None:
         ref = save_at_random(arguments.size, Path(folder) / "model", engine)
         # A learning rate that leaves random weights finite; it changes no speed.
         learning = replace(config, learning_rate=1e-5)
-        training = in_turns(lambda out: dpo(ref, rows, out, 0, learning), len(rows), arguments.turns)
+        training = in_turns(bare_dpo(ref, rows, learning), lambda out: dpo(ref, rows, out, 0, learning), len(rows), arguments.turns)
         load_s = seconds(lambda: load_base(ref, engine.dtype, engine.device), engine.device)
         asking = ask_in_turns(engine, ref, asked, arguments.turns, arguments.peak_seconds)
         lengths = [len(ids) for ids in encode_prompts(load_tokenizer(ref), [question.prompt for question in asked])]
