@@ -24,7 +24,7 @@ from pg_envs.progress import report
 
 ANSWER_STEP_TOKENS = 4
 """Prompts go together whose longest answers differ by less than this."""
-PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16384
+PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 16384
 """What fits a processor's caches, and what keeps a GPU busy."""
 
 
@@ -173,15 +173,15 @@ class TransformersEngine:
         ends = torch.tensor([len(rest) - 1 for rest in batch.rests], device=self.device)
         ids = self._padded(batch.rests, batch.width)
         after: dict[str, Any] = {}
+        # Places, never a count: a slice would leave the states scattered, and the product with the output matrix would then copy that
+        # matrix for every row.
         stems = torch.tensor(batch.stems, dtype=torch.long, device=self.device)
         if stems.shape[1]:
             with last_feed_forward_at(plain, ends.new_zeros(len(stems), 1)):
-                cache = running(input_ids=stems, logits_to_keep=1, use_cache=True).past_key_values
+                cache = running(input_ids=stems, logits_to_keep=ends.new_tensor([stems.shape[1] - 1]), use_cache=True).past_key_values
             cache.batch_select_indices(torch.tensor(batch.owners, device=self.device))
             after = {"past_key_values": cache, **going_on(stems.new_ones(len(ids), stems.shape[1], dtype=torch.bool), batch.width)}
-        # Padding stands on the right, where causal attention never looks back from a prompt's own tokens. Indices, not
-        # a count: a slice would leave the last states scattered, and the product with the output matrix would then
-        # copy that matrix for every row.
+        # Padding stands on the right, where causal attention never looks back from a prompt's own tokens.
         kept, end_of_row = torch.unique(ends, return_inverse=True)
         with last_feed_forward_at(plain, ends[:, None]):
             out = running(input_ids=ids, logits_to_keep=kept, use_cache=keep_cache, **after)
