@@ -46,7 +46,7 @@ def check_numbers(
     """
     ranges: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
         (above_zero, lambda value: value > 0, "a number above 0"),
-        (at_least_one, lambda value: value >= 1, "a whole number, 1 or more"),
+        (at_least_one, lambda value: isinstance(value, int) and value >= 1, "a whole number, 1 or more"),
         (not_negative, lambda value: value >= 0, "a number, 0 or more"),
     )
     for names, fits, expected in ranges:

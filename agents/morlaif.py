@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from agents.base import AgentConfig
+from agents.base import AgentConfig, check_numbers
 from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedback, labelled_feedback
 from agents.on_policy import Reward, rloo
 from agents.principles import load_principles
@@ -70,9 +70,7 @@ class MORLAIFConfig(RewardModelConfig):
             raise ValueError(f"principle_weights={self.principle_weights!r}: choose from {', '.join(get_args(PrincipleWeights))}")
         if self.feedback not in get_args(FeedbackKind):
             raise ValueError(f"feedback={self.feedback!r}: choose from {', '.join(get_args(FeedbackKind))}")
-        for name in ("feedback_votes", "comparisons_per_principle", "rows_per_feedback", "n_weighed"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        check_numbers(self, at_least_one=("feedback_votes", "comparisons_per_principle", "rows_per_feedback", "n_weighed"))
         principles = load_principles(self.principles)
         unlabelled = [principle.name for principle in principles if principle.dimension is None]
         if self.feedback == "labels" and unlabelled:

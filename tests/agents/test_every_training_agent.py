@@ -151,6 +151,8 @@ def test_all_weights_where_policies_may_be_models_of_their_own(make, env, agent_
         (LifelongDPO, "n_epochs", float("nan"), "a number above 0"),
         (LifelongDPO, "batch_size", 0, "a whole number, 1 or more"),
         (LifelongDPO, "votes_per_comparison", 0, "a whole number, 1 or more"),
+        (LifelongDPO, "votes_per_comparison", 1.5, "a whole number, 1 or more"),
+        (MORLAIF, "n_weighed", 0, "a whole number, 1 or more"),
         (LifelongDPO, "rows_per_comparison", -1, "a whole number, 1 or more"),
         (LifelongDPO, "comparisons_per_item", 0, "at least 1"),
         (LifelongDPO, "beta", -1, "a number above 0"),
