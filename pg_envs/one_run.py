@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -74,19 +74,19 @@ def run_and_save(options: Run) -> bool:
 class OneRun:
     """A run that is ready to begin, or to go on with what its folder has: the input is checked, and nothing is written yet."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], siblings: Sequence[Path] = ()) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], siblings_in: Path | None = None) -> None:
         """Make the environment and the agent.
 
         Args:
             folder: The run's own; it need not exist.
             config: What to run, as in ``config.json``: ``env``, ``env_args``, ``agent``, ``agent_args`` and ``seed``.
-            siblings: Folders of runs, begun or not, whose baselines are taken where they are this run's too, instead of being run again.
+            siblings_in: A folder of runs, begun or not, whose baselines are taken where they are this run's too.
 
         Raises:
             ValueError: If the environment, the agent or a setting does not exist, or is none that fits the others.
             TypeError: If the agent cannot act in this environment.
         """
-        self.folder, self.config, self._siblings = folder, config, siblings
+        self.folder, self.config, self._siblings_in = folder, config, siblings_in
         self._progress = Progress()
         self._agent_class = find_agent(config["agent"])
         agent_config = make_config(self._agent_class, {"seed": config["seed"], **config["agent_args"]})
@@ -211,27 +211,33 @@ class OneRun:
             return float(result["score"])
         scores = self._progress.baselines
         if name not in scores:
-            made = by_first(lambda: sibling_baseline(name, plain(result), self._siblings))
+            made = by_first(lambda: self._sibling_baseline(name, plain(result)))
             if made is None:
                 made = run_episode(self._env, baseline(self._env), self.config["seed"]).episode_score()
             self._progress = replace(self._progress, baselines={**scores, name: made})
             by_first(lambda: write_progress(self.folder, self._progress))
         return self._progress.baselines[name]
 
+    def _sibling_baseline(self, name: str, result: dict[str, Any]) -> float | None:
+        if self._siblings_in is None:
+            return None
+        return sibling_baseline(name, result, (found.parent for found in sorted(self._siblings_in.glob(f"*/{CONFIG}"))))
 
-def sibling_baseline(name: str, result: dict[str, Any], siblings: Sequence[Path]) -> float | None:
+
+def sibling_baseline(name: str, result: dict[str, Any], siblings: Iterable[Path]) -> float | None:
     """A baseline's score in the first finished sibling of the same environment, seed, models, questionnaire, versions and arithmetic."""
 
-    def made_by(of: dict[str, Any]) -> list[Any]:
-        return [*(of["config"].get(key) for key in ("env", "env_args", "seed")), of["history"], of["questionnaire"], of["versions"]]
+    def episode(config: dict[str, Any]) -> list[Any]:
+        return [config[key] for key in ("env", "env_args", "seed")]
 
     for folder in siblings:
         try:
-            other = finished_result(folder)
-        except ResultError:
+            # First the small file, since a grid's folder has many runs of other episodes.
+            other = finished_result(folder) if episode(read_config(folder)) == episode(result["config"]) else None
+        except (ResultError, RunFolderError):
             # Whoever runs that one is told; this one only does without.
             continue
-        if other is not None and made_by(other) == made_by(result):
+        if other is not None and all(other[key] == result[key] for key in ("history", "questionnaire", "versions")):
             return float(other["baselines"][name])
     return None
 

@@ -187,7 +187,7 @@ def ran(monkeypatch):
             names.append(cell.name)
             tell(cell.name, "running", "")
             try:
-                cell.run().carry_out()
+                cell.prepare().carry_out()
             except RuntimeError as error:
                 tell(cell.name, "failed", str(error))
             else:

@@ -290,8 +290,10 @@ def no_baselines(whole, monkeypatch):
 
 @pytest.mark.usefixtures("no_baselines")
 def test_baselines_are_taken_from_a_run_of_the_same_environment_and_seed(config, whole, tmp_path):
-    siblings = [tmp_path / "not begun", tmp_path / "whole"]
-    OneRun(tmp_path / "it", config, siblings).carry_out()
+    for name, text in (("another", json.dumps({**config, "seed": 5})), ("damaged", "{"), ("not begun", json.dumps(config))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+    OneRun(tmp_path / "it", config, siblings_in=tmp_path).carry_out()
     assert (tmp_path / "it" / "result.json").read_bytes() == whole
 
 
@@ -301,7 +303,7 @@ def test_baselines_are_taken_from_a_run_of_the_same_environment_and_seed(config,
 )
 def test_baselines_of_anything_else_are_not(config, whole, tmp_path, other):
     with pytest.raises(pytest.fail.Exception, match="a baseline was run"):
-        OneRun(tmp_path / "it", {**config, **other}, [tmp_path / "whole"]).carry_out()
+        OneRun(tmp_path / "it", {**config, **other}, siblings_in=tmp_path).carry_out()
 
 
 @pytest.mark.usefixtures("no_baselines")
@@ -311,4 +313,4 @@ def test_a_damaged_or_unfinished_sibling_is_done_without(config, whole, tmp_path
     for damaged in ("{", json.dumps({**result, "baselines": {}}), json.dumps({**result, "versions": {"torch": "other"}})):
         folder.write_text(damaged)
         with pytest.raises(pytest.fail.Exception, match="a baseline was run"):
-            OneRun(tmp_path / f"it{len(damaged)}", config, [tmp_path / "whole"]).carry_out()
+            OneRun(tmp_path / f"it{len(damaged)}", config, siblings_in=tmp_path).carry_out()

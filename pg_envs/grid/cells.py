@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -43,17 +43,15 @@ class Cell:
     folder: Path
     config: dict[str, Any]
     """As in ``config.json``."""
-    siblings: tuple[Path, ...] = ()
-    """The folders of the other agents' runs in the same environment with the same seed: they have the same baselines."""
 
     @property
     def name(self) -> str:
         """The folder's."""
         return self.folder.name
 
-    def run(self) -> OneRun:
-        """The run, ready to begin or to go on."""
-        return OneRun(self.folder, self.config, self.siblings)
+    def prepare(self) -> OneRun:
+        """The run, ready to begin or to go on; what earlier grids left in the same folder are siblings too."""
+        return OneRun(self.folder, self.config, siblings_in=self.folder.parent)
 
 
 def parse_choice(text: str) -> Choice:
@@ -111,10 +109,7 @@ def make_cells(
     name, n = Counter(cell.name for cell in cells).most_common(1)[0]
     if n > 1:
         raise ValueError(f"{n} runs of the grid would lie in {out / name}; name every agent, environment and seed once")
-    folders: dict[tuple[str, int], list[Path]] = {}
-    for cell in cells:
-        folders.setdefault((cell.environment, cell.seed), []).append(cell.folder)
-    return [replace(cell, siblings=tuple(f for f in folders[cell.environment, cell.seed] if f != cell.folder)) for cell in cells]
+    return cells
 
 
 def check_folders(cells: Iterable[Cell]) -> None:
@@ -142,4 +137,4 @@ def check_fit(cells: Iterable[Cell]) -> None:
         ValueError, TypeError: As ``OneRun``.
     """
     for cell in {(cell.environment, cell.agent): cell for cell in cells}.values():
-        cell.run().close()
+        cell.prepare().close()

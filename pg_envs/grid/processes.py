@@ -118,7 +118,7 @@ def _work(cell: Cell, log: Path, sender: Any) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        cell.run().carry_out()
+        cell.prepare().carry_out()
     except BaseException as error:
         # Not all of a long one: the grid reads only once this process has ended, and a full pipe would keep it from that. The log has all.
         sender.send(f"{type(error).__name__}: {error}"[:MAX_TOLD])

@@ -97,4 +97,4 @@ def _work(cell: Cell) -> None:
     if not (cell.folder.parent / STATE_FILE).exists():
         where = f"{cell.folder.parent} on {socket.gethostname()}"
         raise FileNotFoundError(f"{where} is not the grid's folder; --out must be one that all nodes share")
-    cell.run().carry_out()
+    cell.prepare().carry_out()
