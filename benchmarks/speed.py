@@ -45,9 +45,15 @@ def peak_flops(dtype: torch.dtype, device: torch.device, at_least_s: float = 1.0
 
 
 def count_flops(action: Callable[[], Any]) -> int:
-    """Floating point operations of the products that something makes, as torch counts them: on a processor without attention's."""
-    with FlopCounterMode(display=False) as counter:
-        action()
+    """Floating point operations of the products that something makes, as torch counts them: fused attention's only on a GPU."""
+    n_threads = torch.get_num_threads()
+    # Only this thread's are counted, so that it has to do everything.
+    torch.set_num_threads(1)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            action()
+    finally:
+        torch.set_num_threads(n_threads)
     return counter.get_total_flops()
 
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from pg_envs.models.encoding import encode_answer, encode_prompts
 
 STEM_STEP_TOKENS = 16
 """Stems have a multiple of this many tokens: those of a batch have one length, so that no cache has gaps before them."""
 REST_STEP_TOKENS = 8
 """What follows a stem is padded to a multiple of this: processors compile a kernel for every new shape, so few are fast."""
+
+ANSWER_STEP_TOKENS = 4
+"""Prompts go together whose longest answers differ by less than this."""
 
 Tokens = Sequence[int]
 
@@ -60,6 +67,28 @@ class Batch:
     def n_tokens(self) -> int:
         """Tokens to be read, padding included."""
         return sum(map(len, self.stems)) + len(self.rests) * self.width
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How questions are put to a model.
+
+    Attributes:
+        answers: For every prompt, the tokens of each of its answers.
+        batches: All prompts, in the order in which they are read.
+    """
+
+    answers: list[list[list[int]]]
+    batches: list[Batch]
+
+
+def plan(tokenizer: Any, prompts: tuple[str, ...], answers: tuple[tuple[str, ...], ...], batch_tokens: int) -> Plan:
+    """The tokens of ``answers[i]`` to ``prompts[i]``, and batches of prompts that have as many answers, about as long ones."""
+    tokens = {answer: encode_answer(tokenizer, answer) for answer in dict.fromkeys(chain.from_iterable(answers))}
+    answer_ids = [[tokens[answer] for answer in group] for group in answers]
+    # Answers of about one length together: they are padded to the longest in a batch.
+    kinds = [(len(group), max(map(len, group)) // ANSWER_STEP_TOKENS) for group in answer_ids]
+    return Plan(answer_ids, list(batches(encode_prompts(tokenizer, prompts), kinds, batch_tokens)))
 
 
 def group_by_stem(prompts: Sequence[Tokens], kinds: Sequence[Hashable]) -> list[Group]:

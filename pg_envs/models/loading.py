@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 ARITHMETIC_VARIABLE = "PG_ENVS_DTYPE"
 ARITHMETICS = ("auto", "float32", "bfloat16")
+KERNELS_VARIABLE, KERNELS_KEPT = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096"
+"""oneDNN makes a kernel for every shape of a product and keeps 1024, which measuring and generating in turns push out again and again."""
 
 # The historical models were tuned on the Alpaca prompt and carry no chat template of their own.
 ALPACA_TEMPLATE = (
@@ -81,6 +83,8 @@ def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_clas
             f"{ref}: with fsdp_cpu_ram_efficient_loading all processes but one load zeros, and measure those; "
             "set it to false in accelerate's configuration, as examples/accelerate/fsdp2.yaml does"
         )
+    # Read once, at a process's first product: afterwards it changes nothing.
+    os.environ.setdefault(KERNELS_VARIABLE, KERNELS_KEPT)
     # A DeepSpeed training leaves word that every further model be loaded in parts. The next training says so again.
     unset_hf_deepspeed_config()
     try:

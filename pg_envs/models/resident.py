@@ -50,9 +50,12 @@ class Resident:
             self.tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
             self._model.generation_config = _ends_only(self._model.generation_config)
+            if self.dtype == torch.bfloat16 and self.device.type == "cpu" and self.is_small(self._model):
+                # torch's fused attention hardly uses a processor's bfloat16 units; plain products do, but keep all pairs of tokens.
+                self._model.set_attn_implementation("eager")
             self._base = (ref.base, ref.revision)
         with torch.inference_mode():
-            if ref.adapter is not None and self._model.get_memory_footprint() <= self.merged_up_to_bytes:
+            if ref.adapter is not None and self.is_small(self._model):
                 yield self._merge(ref)
             elif ref.adapter is not None:
                 self._use_adapter(ref)
@@ -62,6 +65,10 @@ class Resident:
                     yield self._peft
             else:
                 yield self._model
+
+    def is_small(self, model: Any) -> bool:
+        """Whether a loaded model is one of those that are merged."""
+        return bool(model.get_memory_footprint() <= self.merged_up_to_bytes)
 
     def _merge(self, ref: ModelRef) -> Any:
         """A copy of the base with the adapter's changes added in, rounded once."""

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from peft import PeftModel
 
-from pg_envs.models.batching import Batch, batches, by_length
+from pg_envs.models.batching import Batch, by_length, plan
 from pg_envs.models.checks import check_files
 from pg_envs.models.conversation import Prompt
-from pg_envs.models.encoding import encode_answer, encode_prompts
+from pg_envs.models.encoding import encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype
 from pg_envs.models.memory import halving_batch_once
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.resident import MERGED_UP_TO_BYTES, Resident
 from pg_envs.models.reuse import going_on, inside, last_feed_forward_at
+from pg_envs.models.side_by_side import side_by_side
 from pg_envs.progress import report
 
-ANSWER_STEP_TOKENS = 4
-"""Prompts go together whose longest answers differ by less than this."""
 PROCESSOR_BATCH_TOKENS, GPU_BATCH_TOKENS = 4096, 16384
 """What fits a processor's caches, and what keeps a GPU busy."""
+MOST_AT_ONCE = 4
+"""Batches; with more, threads wait for each other's turn at Python."""
+PLANS_KEPT = 4
+"""The same questions are put to one century's models after another's."""
 
 
 class TransformersEngine:
@@ -57,6 +61,7 @@ class TransformersEngine:
         self.dtype = dtype or inference_dtype(self.device)
         self.batch_tokens = batch_tokens or (PROCESSOR_BATCH_TOKENS if self.device.type == "cpu" else GPU_BATCH_TOKENS)
         self._resident = Resident(self.device, self.dtype, merged_up_to_bytes)
+        self._plan = lru_cache(PLANS_KEPT)(plan)
 
     def check(self, model: ModelRef) -> None:
         """Raise ``ModelRefError`` if the files behind ``model`` are missing, damaged, or for another base."""
@@ -73,14 +78,14 @@ class TransformersEngine:
         """Score ``answers[i]`` as replies to ``prompts[i]``; see ``Engine``."""
         results: dict[int, AnswerLogprobs] = {}
         with self._loaded(model) as running:
-            prompt_ids = encode_prompts(self._resident.tokenizer, prompts)
-            answer_ids = [[encode_answer(self._resident.tokenizer, answer) for answer in group] for group in answers]
-            # Answers of about one length together: they are padded to the longest in a batch.
-            kinds = [(len(group), max(map(len, group)) // ANSWER_STEP_TOKENS) for group in answer_ids]
-            for batch in batches(prompt_ids, kinds, self.batch_tokens):
-                totals = self._score(running, batch, [answer_ids[i] for i in batch.members])
+            asked = self._plan(self._resident.tokenizer, tuple(prompts), tuple(map(tuple, answers)), self.batch_tokens)
+
+            def score(body: Any, batch: Batch) -> np.ndarray:
+                return self._score(body, batch, [asked.answers[i] for i in batch.members])
+
+            for batch, totals in side_by_side(score, running, asked.batches, self._at_once(running)):
                 for index, total in zip(batch.members, totals, strict=True):
-                    results[index] = AnswerLogprobs(total, np.array([len(ids) for ids in answer_ids[index]]))
+                    results[index] = AnswerLogprobs(total, np.array([len(ids) for ids in asked.answers[index]]))
                 report("asking", len(results), len(prompts))
         return [results[index] for index in range(len(prompts))]
 
@@ -140,6 +145,10 @@ class TransformersEngine:
         self.check(model)
         with self._resident.running(model) as running:
             yield running
+
+    def _at_once(self, running: Any) -> int:
+        """How many batches are computed at a time: those of a small model on a processor are too small for all its threads."""
+        return min(MOST_AT_ONCE, torch.get_num_threads()) if self.device.type == "cpu" and self._resident.is_small(running) else 1
 
     def _equally_long(self, prompt_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Indices of prompts of one length, ``batch_tokens`` at a time, longest first."""

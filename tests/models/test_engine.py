@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import shutil
 
 import numpy as np
@@ -218,3 +219,19 @@ def test_a_base_without_chat_template_gets_alpacas(random_base, tmp_path, tokeni
 def test_unknown_engine():
     with pytest.raises(EngineError, match="unknown engine 'vlm'; choose from transformers"):
         make_engine("vlm")
+
+
+def test_more_kernels_are_kept_unless_the_user_says_how_many(random_base, monkeypatch):
+    for asked, kept in ((None, "4096"), ("100", "100")):
+        monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+        if asked is not None:
+            monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", asked)
+        load_base(ModelRef(str(random_base)), torch.float32, torch.device("cpu"))
+        assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == kept
+
+
+def test_attention_is_plain_in_small_models_in_bfloat16_on_a_processor_only(random_base):
+    for dtype, up_to, expected in ((torch.bfloat16, 2**28, "eager"), (torch.float32, 2**28, "sdpa"), (torch.bfloat16, 0, "sdpa")):
+        engine = TransformersEngine(torch.device("cpu"), dtype, merged_up_to_bytes=up_to)
+        with engine._loaded(ModelRef(str(random_base))) as model:
+            assert model.config._attn_implementation == expected

@@ -17,7 +17,9 @@ PROMPTS, ANSWERS = ["Is it right to lie? " * n for n in (1, 3, 5)], [["yes", "no
 
 
 @pytest.fixture
-def engine():
+def engine(monkeypatch):
+    """One that tries batch after batch; several at once are tested in test_side_by_side.py."""
+    monkeypatch.setattr("pg_envs.models.transformers_engine.MOST_AT_ONCE", 1)
     return TransformersEngine(torch.device("cpu"), torch.float32, batch_tokens=64)
 
 
