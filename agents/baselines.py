@@ -30,7 +30,9 @@ class Oracle(Agent):
 
 
 class RandomAgent(Agent):
-    """Submits the humans of a century drawn at random, or a random vector where the history is simulated."""
+    """Submits the humans of a century drawn at random (it cheats: also of one to come), or a random vector on simulated histories."""
+
+    cheats: ClassVar[bool] = True
 
     def act(self, observation: dict[str, Any]) -> Any:
         """A policy drawn from the action space."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from pg_envs.interaction import Interaction
 from pg_envs.models.conversation import Prompt
+from pg_envs.models.space import AnyModelSpace
 from pg_envs.values.survey import Comparison
 
 
@@ -26,7 +27,8 @@ class AgentView:
         labels: The centuries' labels.
         history_name: Which history it is.
         observation_space: As the environment's.
-        action_space: As the environment's, wrappers included; the models that it names as examples are the history's.
+        action_space: As the environment's, wrappers included; of the models that it would name as examples only ``initial_policy``,
+            since the others are the humans of centuries to come.
         lookahead: How many centuries ahead the policy will be judged, where that is fixed by the environment
             (0 in Follow, 1 or more in Predict), else None.
         query_budget: Questions allowed in a century, or None.
@@ -56,6 +58,8 @@ class AgentView:
         self.history_name = inner.history.name
         self.speaks: bool = inner.history.speaks
         self.observation_space, self.action_space = env.observation_space, env.action_space
+        if isinstance(self.action_space, AnyModelSpace):
+            self.action_space = type(self.action_space)([inner.initial_policy])
         self.lookahead, self.query_budget = inner.judged_ahead, env.get_wrapper_attr("query_budget")
         # Functions, so that the environment itself is no attribute.
         self._ask: Callable[[Sequence[Comparison]], np.ndarray] = lambda comparisons: env.get_wrapper_attr("ask")(comparisons)

@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from tests_support import TINY_FAMILY_CENTURIES
 
 import pg_envs.one_run
 from agents.base import Agent
@@ -86,3 +87,14 @@ def test_a_random_history_gives_the_view_its_new_first_humans():
     first = view.initial_policy
     env.reset(seed=2)
     assert not np.array_equal(first, view.initial_policy)
+
+
+def test_no_humans_to_come_are_named(tiny_family):
+    env = gym.make("ProgressGym/Follow-v0", centuries=TINY_FAMILY_CENTURIES)
+    view = AgentView(env)
+    assert len(env.action_space.examples) > 1
+    assert view.action_space.examples == (view.initial_policy,)
+    assert {view.action_space.sample() for _ in range(20)} == {view.initial_policy}
+    for ref in env.action_space.examples:
+        assert view.action_space.contains(ref) == env.action_space.contains(ref)
+    env.close()

@@ -8,6 +8,7 @@ import pytest
 from tests_support import TINY_FAMILY_CENTURIES
 
 import pg_envs  # noqa: F401 - registers the environments
+from agents import reward_models
 from agents.feedback import engine_feedback, human_feedback, judged_by, labelled_feedback
 from agents.morlaif import (
     MORLAIF,
@@ -288,6 +289,20 @@ def test_principles_that_are_no_dimension_are_judged_by_asking(env, tiny_family,
     asked = 2 * 2 * len(env.unwrapped.survey)
     assert env.step(policy)[4]["n_queries"] == (asked if feedback == "humans" else 0)
     env.close()
+
+
+def test_weights_are_fitted_to_as_many_rows_as_are_asked_for(env, own_principles, tmp_path, monkeypatch):
+    weighed, held_to = [], []
+    fitted_to, learnt_by = MORLAIF._reward, reward_models.dpo
+    monkeypatch.setattr(MORLAIF, "_reward", lambda self, names, scores, rows: weighed.append(rows) or fitted_to(self, names, scores, rows))
+    monkeypatch.setattr(reward_models, "dpo", lambda *args: held_to.append(args[-1].reference) or learnt_by(*args))
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    config = MORLAIFConfig(principles=own_principles, comparisons_per_principle=4, n_weighed=5, reward_reference="base")
+    agent = MORLAIF(env, config, tmp_path)
+    agent.act(few)
+    assert [len(rows) for rows in weighed] == [5]
+    assert held_to == ["base", "base"], "one preference model a principle, each held to what it is told"
 
 
 def test_no_valid_feedback_keeps_the_policy(env, own_principles, tmp_path, monkeypatch):

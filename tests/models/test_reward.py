@@ -70,3 +70,17 @@ def test_what_does_not_fit_is_refused(refs, random_base, tmp_path):
     with pytest.raises(TrainingError, match="not finite"):
         train_reward_model(ModelRef(str(random_base)), pairs("A", "B"), tmp_path / "mad", 0, TuningConfig(learning_rate=float("inf")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_margin_is_taken_off_the_difference(random_base, tmp_path):
+    """So a loss of -log sigmoid(r_c - r_r - m) asks for a larger difference, by about m once it is small."""
+    config, base = TuningConfig(learning_rate=3e-2, n_epochs=30, batch_size=8), ModelRef(str(random_base))
+    rows, differences = pairs("A", "B"), {}
+    for margin in (None, 0.0, 6.0):
+        dataset = rows if margin is None else rows.add_column("margin", [margin] * len(rows))
+        scores = RewardModel([train_reward_model(base, dataset, tmp_path / str(margin), 0, config)]).score(
+            PROMPTS * 2, ["A"] * 8 + ["B"] * 8
+        )
+        differences[margin] = float((scores[:8] - scores[8:]).mean())
+    assert differences[None] == differences[0.0]
+    assert differences[6.0] > differences[0.0] + 3
