@@ -152,7 +152,7 @@ def test_all_weights_are_held_to_the_century_s_start(start, preferences, tmp_pat
 
     def noting(self, *args, **kwargs):
         loss = loss_of(self, *args, **kwargs)
-        losses.append(float(loss[0] if isinstance(loss, tuple) else loss))
+        losses.append(float((loss[0] if isinstance(loss, tuple) else loss).detach()))
         return loss
 
     monkeypatch.setattr(DPOTrainer, "compute_loss", noting)
