@@ -35,6 +35,10 @@ SHARES |= {"histtext-loaded": 0.02, "timelessqa": 0.02}
 """How much more or less than others readers, or those whose names begin so, are fed, since some cost a hundred times what others do."""
 # libFuzzer ends the process at a slow input, so its clock comes after ours.
 LIMITS = ["-timeout=600", "-rss_limit_mb=4096", "-max_len=40000"]
+ONE = "--one"
+"""Makes this script the process of one reader."""
+INSTRUMENTED = ("pg_envs", "agents")
+"""Whose coverage guides the mutations."""
 SLOW_S, HANGING_S = 5.0, 300.0
 """An input that takes longer is a fault; a reader that has not counted on for so long is killed."""
 ODD: tuple[Any, ...] = (
@@ -132,9 +136,12 @@ class Feeding:
 def feed_one(name: str, inputs: int, report: Path, found: Path, corpus: Path) -> None:
     """The process of one reader; never returns."""
     import atheris
-    from fuzz_readers import feed
 
-    with atheris.instrument_imports(include=["pg_envs", "agents"]):
+    if early := sorted(module for module in sys.modules if module.partition(".")[0] in INSTRUMENTED):
+        raise RuntimeError(f"{', '.join(early)} imported before imports are instrumented: coverage would guide nothing")
+    with atheris.instrument_imports(include=list(INSTRUMENTED)):
+        from fuzz_readers import feed
+
         feeding = Feeding(name, inputs, report, found)
         # What is imported at first use is imported now, while imports are instrumented.
         for example in feeding.reader.seeds():
@@ -175,7 +182,11 @@ def report_all(readers: dict[str, Any], out: Path) -> None:
 
 
 def main() -> int:
-    """Feed all readers, one after the other, and report."""
+    """Feed all readers, one after the other, and report; or, as the process of one, feed that."""
+    if sys.argv[1:2] == [ONE]:
+        # Nothing of the project may have been imported.
+        _, _, name, inputs, report, found, corpus = sys.argv
+        feed_one(name, int(inputs), Path(report), Path(found), Path(corpus))
     from fuzz_readers import READERS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -183,12 +194,7 @@ def main() -> int:
     parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS))
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"), help="where inputs go that raised what they must not")
     parser.add_argument("--out", type=Path, default=Path("docs/fuzz.json"))
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        feed_one(arguments.one, arguments.inputs, arguments.report, arguments.found, arguments.corpus)
     arguments.found.mkdir(parents=True, exist_ok=True)
     of_all = sum(map(share, arguments.readers))
     readers: dict[str, Any] = {}
@@ -197,10 +203,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="pg-envs-fuzz-") as scratch:
             report, corpus = Path(scratch) / "report.json", Path(scratch) / "corpus"
             corpus.mkdir()
-            command = [sys.executable, __file__, "--one", name, "--inputs", str(inputs), "--report", str(report), "--corpus", str(corpus)]
+            command = [sys.executable, __file__, ONE, name, *map(str, (inputs, report, arguments.found, corpus))]
             log = arguments.found / f"{name}.log"
             with log.open("wb") as output:
-                code = watched([*command, "--found", str(arguments.found)], report, output)
+                code = watched(command, report, output)
             told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {"inputs": 0, "seconds": 0.0, "faults": {}}
         readers[name] = {**told, "finished": code == 0}
         print(
