@@ -14,7 +14,7 @@ def test_what_was_found_raises_nothing_but_declared_errors(path, tmp_path):
 
 
 def test_something_was_found():
-    assert len(FOUND) >= 3
+    assert len(FOUND) >= 8
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name not in ("histtext-loaded", "timelessqa")])

@@ -122,8 +122,13 @@ class RecordedCentury:
                     raise self._damaged(kind, f"expected {fewest_rows} to {most_rows} rows, found {n_rows}")
                 if not schema.equals(_schema(kind)):
                     raise self._damaged(kind, f"expected the columns {_one_line(_schema(kind))}, found {_one_line(schema)}")
-                return self._unpacked(kind, file)
-        except (pa.ArrowException, OSError) as error:
+                columns = self._unpacked(kind, file)
+                if any(len(values) != n_rows for values in columns.values()):
+                    lengths = ", ".join(f"{len(values)} of {name}" for name, values in columns.items())
+                    raise self._damaged(kind, f"expected {n_rows} rows, as its header says, found {lengths}")
+                return columns
+        # Names and texts that are no UTF-8 come out as Python's own error.
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._damaged(kind, f"no readable Parquet: {error}") from error
 
     def _unpacked(self, kind: str, file: pq.ParquetFile) -> dict[str, list[Any]]:
