@@ -73,11 +73,13 @@ class Agent(ABC):
             workdir: Where it may leave its policies; nothing in there is overwritten.
         """
         if not isinstance(env, AgentView):
-            env = env.unwrapped if self.cheats else AgentView(env)
+            self.policy = env.get_wrapper_attr("initial_policy")
+            env = env if self.cheats else AgentView(env)
+        else:
+            self.policy = env.initial_policy
         self.env = env
         self.config = config or self.Config()
         self.workdir = Path(workdir)
-        self.policy = self.env.initial_policy
         self.events: list[dict[str, Any]] = []
 
     @abstractmethod

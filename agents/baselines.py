@@ -26,7 +26,8 @@ class Oracle(Agent):
 
     def act(self, observation: dict[str, Any]) -> Any:
         """The humans of the century in view, or of the one looked ahead to."""
-        return self.env.history.human(int(observation["century"]) + (self.env.judged_ahead or 0))
+        inner = self.env.unwrapped
+        return inner.history.human(int(observation["century"]) + (inner.judged_ahead or 0))
 
 
 class RandomAgent(Agent):
@@ -41,7 +42,7 @@ class RandomAgent(Agent):
         rng = self.century_rng(observation)
         if examples is not None:
             return examples[rng.integers(len(examples))]
-        return rng.uniform(space.low, space.high)
+        return rng.uniform(space.low, space.high).astype(space.dtype)
 
 
 @dataclass(frozen=True)

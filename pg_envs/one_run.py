@@ -219,7 +219,8 @@ class OneRun:
         return self._progress.baselines[name]
 
     def _sibling_baseline(self, name: str, result: dict[str, Any]) -> float | None:
-        if self._siblings_in is None:
+        # A model that the arguments name may since have become another under the same name.
+        if self._siblings_in is None or any(self.config["env_args"].get(name) for name in ("initial_policy", "proxy")):
             return None
         return sibling_baseline(name, result, (found.parent for found in sorted(self._siblings_in.glob(f"*/{CONFIG}"))))
 
@@ -234,8 +235,8 @@ def sibling_baseline(name: str, result: dict[str, Any], siblings: Iterable[Path]
         try:
             # First the small file, since a grid's folder has many runs of other episodes.
             other = finished_result(folder) if episode(read_config(folder)) == episode(result["config"]) else None
-        except (ResultError, RunFolderError):
-            # Whoever runs that one is told; this one only does without.
+        except (ResultError, RunFolderError, OSError):
+            # Whoever runs that one is told, if it was not just removed; this one only does without.
             continue
         if other is not None and all(other[key] == result[key] for key in ("history", "questionnaire", "versions")):
             return float(other["baselines"][name])

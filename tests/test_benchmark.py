@@ -9,8 +9,10 @@ import time
 
 import pytest
 from filelock import FileLock
+from tests_support import TINY_FAMILY_CENTURIES
 
 import pg_envs.one_run
+from agents.baselines import NoOp, Oracle
 from pg_envs.cli import main
 
 AGENT_MODULE = '''
@@ -68,6 +70,28 @@ def contents(folder):
 
 
 # ---------------------------------------------------------------------- in this process
+
+
+def test_a_later_grid_takes_the_baselines_that_are_there(workplace, no_pictures, ran, monkeypatch):
+    assert main(grid("--envs", "Follow", agents=["simulated-lifelong"], seeds=["0"])) == 0
+    for baseline in (NoOp, Oracle):
+        monkeypatch.setattr(baseline, "act", lambda self, observation: pytest.fail("a baseline was run"))
+    assert main(grid("--envs", "Follow", agents=["random"], seeds=["0"])) == 0
+    first, second = (json.loads((workplace / "grid" / name / "result.json").read_text()) for name in ran)
+    assert first["baselines"] == second["baselines"]
+
+
+def test_baselines_are_run_anew_where_a_folder_is_named_whose_model_may_change(
+    workplace, no_pictures, ran, tiny_family, random_base, monkeypatch
+):
+    name = f"initial_policy={random_base}"
+    options = grid("--envs", "Follow", "--env-args", name, f"centuries={json.dumps(TINY_FAMILY_CENTURIES)}", agents=["random"], seeds=["0"])
+    options[options.index("simulated")] = "histtiny"
+    assert main(options) == 0
+    monkeypatch.setattr(NoOp, "act", lambda self, observation: pytest.fail("a baseline was run"))
+    options[options.index("random")] = "oracle"
+    with pytest.raises(pytest.fail.Exception, match="a baseline was run"):
+        main(options)
 
 
 def test_cells_are_the_same_as_runs(workplace, no_pictures, ran):

@@ -293,6 +293,7 @@ def test_baselines_are_taken_from_a_run_of_the_same_environment_and_seed(config,
     for name, text in (("another", json.dumps({**config, "seed": 5})), ("damaged", "{"), ("not begun", json.dumps(config))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(text)
+    (tmp_path / "no file" / "config.json").mkdir(parents=True)
     OneRun(tmp_path / "it", config, siblings_in=tmp_path).carry_out()
     assert (tmp_path / "it" / "result.json").read_bytes() == whole
 

@@ -27,6 +27,11 @@ EngineT = TypeVar("EngineT", bound=Batching)
 _halved = "_batch_was_halved"
 
 
+def was_halved(engine: object) -> bool:
+    """Whether memory did not do once, so that the engine should do with less."""
+    return bool(getattr(engine, _halved, False))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this is how Python, torch on a processor, or torch on a GPU says that memory does not do."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
@@ -46,7 +51,7 @@ def halving_batch_once(
 
     @functools.wraps(method)
     def trying(engine: EngineT, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        if not getattr(engine, _halved, False):
+        if not was_halved(engine):
             # Not within the handler, where the error would keep alive what filled the memory.
             if (made := _attempt(method, engine, *args, **kwargs)) is not None:
                 return made[0]

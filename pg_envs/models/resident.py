@@ -20,6 +20,8 @@ MAX_ADAPTERS = 32
 """Adapters kept on the base; the least recently used one leaves first."""
 MERGED_UP_TO_BYTES = 2**28
 """Bases up to this size are copied and the adapter merged into the copy: on small layers LoRA's own products cost as much again."""
+PLAIN_ATTENTION_UP_TO_TOKENS = 2048
+"""Models that read longer texts keep fused attention, whose memory does not grow with the square of their length."""
 
 
 class Resident:
@@ -50,7 +52,7 @@ class Resident:
             self.tokenizer = load_tokenizer(ref)
             self._model = load_base(ref, self.dtype, self.device)
             self._model.generation_config = _ends_only(self._model.generation_config)
-            if self.dtype == torch.bfloat16 and self.device.type == "cpu" and self.is_small(self._model):
+            if self.dtype == torch.bfloat16 and self.device.type == "cpu" and self._is_small_with_short_texts():
                 # torch's fused attention hardly uses a processor's bfloat16 units; plain products do, but keep all pairs of tokens.
                 self._model.set_attn_implementation("eager")
             self._base = (ref.base, ref.revision)
@@ -69,6 +71,9 @@ class Resident:
     def is_small(self, model: Any) -> bool:
         """Whether a loaded model is one of those that are merged."""
         return bool(model.get_memory_footprint() <= self.merged_up_to_bytes)
+
+    def _is_small_with_short_texts(self) -> bool:
+        return self.is_small(self._model) and 0 < getattr(self._model.config, "max_position_embeddings", 0) <= PLAIN_ATTENTION_UP_TO_TOKENS
 
     def _merge(self, ref: ModelRef) -> Any:
         """A copy of the base with the adapter's changes added in, rounded once."""

@@ -17,7 +17,7 @@ from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_prompts
 from pg_envs.models.engine import AnswerLogprobs
 from pg_envs.models.loading import default_device, inference_dtype
-from pg_envs.models.memory import halving_batch_once
+from pg_envs.models.memory import halving_batch_once, was_halved
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.resident import MERGED_UP_TO_BYTES, Resident
 from pg_envs.models.reuse import going_on, inside, last_feed_forward_at
@@ -52,8 +52,8 @@ class TransformersEngine:
         Args:
             device: Defaults to the first GPU, else the processor.
             dtype: Defaults to bfloat16 where the device has units for it, else float32, unless ``PG_ENVS_DTYPE`` says which.
-            batch_tokens: About how many prompt tokens go through the model at once; defaults to what a processor's
-                caches hold, and to more on a GPU.
+            batch_tokens: About how many prompt tokens are in a batch; defaults to what a processor's caches hold, and to more
+                on a GPU. Small models on a processor have up to four batches computed at once, until memory does not do.
             merged_up_to_bytes: Adapters of bases up to this size are merged into a copy of the base, one at a time;
                 those of larger ones are swapped on the base itself.
         """
@@ -148,7 +148,9 @@ class TransformersEngine:
 
     def _at_once(self, running: Any) -> int:
         """How many batches are computed at a time: those of a small model on a processor are too small for all its threads."""
-        return min(MOST_AT_ONCE, torch.get_num_threads()) if self.device.type == "cpu" and self._resident.is_small(running) else 1
+        if self.device.type != "cpu" or not self._resident.is_small(running) or was_halved(self):
+            return 1
+        return min(MOST_AT_ONCE, torch.get_num_threads())
 
     def _equally_long(self, prompt_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Indices of prompts of one length, ``batch_tokens`` at a time, longest first."""

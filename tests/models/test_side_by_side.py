@@ -52,6 +52,16 @@ def test_numbers_are_the_same_to_the_last_bit_however_many_threads(random_base, 
         assert torch.get_num_threads() == n, "given back"
 
 
+def test_a_batch_has_one_thread_however_few_there_are(random_base, asked, threads, monkeypatch):
+    threads(2)
+    engine, found = TransformersEngine(torch.device("cpu"), torch.float32), []
+    score = engine._score
+    monkeypatch.setattr(engine, "_score", lambda *args: found.append(torch.get_num_threads()) or score(*args))
+    engine.choice_logprobs(ModelRef(str(random_base)), asked[0][:1], asked[1][:1])
+    engine.choice_logprobs(ModelRef(str(random_base)), *asked)
+    assert set(found) == {1}
+
+
 def test_results_come_in_order_from_several_threads(model, threads):
     threads(2)
     met = threading.Barrier(2, timeout=20)
@@ -92,7 +102,7 @@ def test_an_error_comes_out_and_nothing_more_is_begun(model, threads):
 
     def fails(body, task):
         begun.append(task)
-        time.sleep(0.01)
+        time.sleep(0.05)
         raise ValueError(f"task {task}")
 
     with pytest.raises(ValueError, match="task 0"):
@@ -108,7 +118,7 @@ def test_whoever_stops_reading_waits_for_no_more_than_what_is_being_computed(mod
 
     def work(body, task):
         begun.append(task)
-        time.sleep(0.01)
+        time.sleep(0.05)
 
     reading = side_by_side(work, model, range(50), 2)
     next(reading)
@@ -138,6 +148,11 @@ def test_memory_that_a_thread_does_not_get_is_said(random_base, asked, threads, 
     with pytest.raises(NotEnoughMemory, match="with a batch of 200 tokens, halved once already"):
         engine.choice_logprobs(ModelRef(str(random_base)), *asked)
     assert "half the batch, 200 tokens" in caplog.text
+    monkeypatch.undo()
+    at_once = []
+    monkeypatch.setattr(engines, "side_by_side", lambda *args: at_once.append(args[-1]) or side_by_side(*args))
+    engine.choice_logprobs(ModelRef(str(random_base)), *asked)
+    assert at_once == [1], "from then on it does with less"
 
 
 def test_questions_asked_before_are_not_encoded_again(random_base, asked, monkeypatch):

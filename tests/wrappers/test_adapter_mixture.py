@@ -9,6 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 import pg_envs
+from agents.baselines import RandomAgent
 from pg_envs.agent_view import AgentView
 from pg_envs.models.checks import check_files
 from pg_envs.models.ref import ModelRef, ModelRefError
@@ -174,3 +175,12 @@ def test_what_cannot_be_mixed_is_refused_at_once(tiny, random_adapters, tmp_path
         AdapterMixture(env, [ModelRef("pg_envs:histtiny/base", adapter="pg_envs:histtiny/C013")])
     with pytest.raises(ValueError, match="expected language models"):
         AdapterMixture(gym.make("ProgressGym/Follow-v0", history="simulated"), random_adapters[:2])
+
+
+def test_agents_that_cheat_act_through_it_too(tiny, random_adapters):
+    env = AdapterMixture(tiny(), random_adapters[4:6])
+    observation, _ = env.reset(seed=0)
+    weights = RandomAgent(env).act(observation)
+    assert env.action_space.contains(weights)
+    env.step(weights)
+    env.close()
