@@ -12,6 +12,9 @@ from pg_envs.building.texts import PeriodText
 from pg_envs.data.schema import HistTextError
 from pg_envs.values.forms import FORMS
 
+ENOUGH_CHARACTERS = 100_000
+"""More than any check here needs to see of a passage; to tokenize one of megabytes takes gigabytes."""
+
 
 def check_held_out(texts: Mapping[str, PeriodText], tokenizer: Any) -> None:
     """Make sure that perplexities can be measured where documents are held out.
@@ -51,5 +54,5 @@ def check_lessons(texts: Mapping[str, PeriodText], tokenizer: Any) -> None:
 
 
 def _lengths(passages: Iterable[str], tokenizer: Any) -> Iterable[int]:
-    """Numbers of tokens, one passage after the other: most often the first few are enough."""
-    return (len(tokenizer(passage, add_special_tokens=False).input_ids) for passage in passages)
+    """Numbers of tokens, of long passages those of the beginning, one passage after the other: most often the first few are enough."""
+    return (len(tokenizer(passage[:ENOUGH_CHARACTERS], add_special_tokens=False).input_ids) for passage in passages)

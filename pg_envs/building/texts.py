@@ -10,6 +10,9 @@ from pathlib import Path
 from pg_envs.data.archives import text_folder
 from pg_envs.data.schema import HistTextError
 
+MAX_PASSAGE_BYTES = 16 << 20
+"""Most bytes of a plain text file, which is one passage: as much as one of HistText's may have (``pg_envs.data.json_stream``)."""
+
 
 @dataclass(frozen=True)
 class PeriodText:
@@ -98,6 +101,11 @@ def _plain(files: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
         name = f"{file.parent.name}/{file.name}"
         if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
             raise HistTextError(f"{name}: not a regular file inside {str(root)!r}; links that lead out are not read")
+        if file.stat().st_size > MAX_PASSAGE_BYTES:
+            raise HistTextError(
+                f"{name}: {file.stat().st_size:,} bytes; expected at most {MAX_PASSAGE_BYTES:,}, since a file is read as one passage: "
+                "split it into documents"
+            )
         try:
             content = file.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:

@@ -74,7 +74,7 @@ def load_timelessqa(
 
     Args:
         source: ``timeless_qa.json``, a folder that has it, or the name of a dataset repository on the hub.
-        on_bad: ``"raise"`` at the first row that does not fit, or ``"skip"`` it.
+        on_bad: ``"raise"`` at the first row that does not fit or where the file breaks off, or ``"skip"`` the row or the file's rest.
         report: Counts what is read and skipped.
         revision: Of the hub's repository.
 
@@ -82,7 +82,8 @@ def load_timelessqa(
         A row a question, with ``instruction``, ``input`` (may be empty) and ``output``.
 
     Raises:
-        HistTextError: If there is no such file, or, unless told to skip, a row does not fit; the message names file, index and field.
+        HistTextError: If there is no such file, or, unless told to skip, a row does not fit or the file breaks off; the message
+            names file, index and field.
     """
     import datasets
 
@@ -97,6 +98,7 @@ def load_timelessqa(
 
 
 def _timelessqa_rows(filesystem: Any, root: str, name: str, refuse: Refuse) -> Iterator[dict[str, str]]:
+    index = -1
     try:
         with filesystem.open(f"{root}/{name}", "rb") as file:
             for index, row in enumerate(read_array(file)):
@@ -105,8 +107,10 @@ def _timelessqa_rows(filesystem: Any, root: str, name: str, refuse: Refuse) -> I
                     refuse(f"row: field {wrong[0]!r}", f"{name}: row {index}: field {wrong[0]!r}: expected a string")
                     continue
                 yield {field: row[field] for field in TIMELESSQA_FIELDS}
-    except (OSError, JsonStreamError) as error:
+    except FileNotFoundError as error:
         raise HistTextError(f"{name}: {error}") from error
+    except (OSError, JsonStreamError) as error:
+        refuse("unreadable file", f"{name}: {' '.join(str(error).split())} (after {index + 1} rows)")
 
 
 def _open_source(source: str | Path, revision: str) -> tuple[Any, str]:

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+import tracemalloc
 
 import pytest
 
@@ -81,3 +82,15 @@ def test_what_is_missing_or_leads_out_is_refused(tmp_path):
     (tmp_path / "texts" / "p" / "b.txt").write_bytes(b"\xff\xfe bad")
     with pytest.raises(HistTextError, match=r"p/b\.txt: not UTF-8"):
         read_texts(tmp_path / "texts", ["p"], 2)
+
+
+def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path):
+    (tmp_path / "P1").mkdir()
+    with (tmp_path / "P1" / "large.txt").open("wb") as file:
+        # A hole: it takes no room.
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    with pytest.raises(HistTextError, match=r"P1/large\.txt: 1,073,741,824 bytes; expected at most 16,777,216, .*split it"):
+        read_texts(tmp_path, ["P1"], 2)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()

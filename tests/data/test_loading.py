@@ -115,3 +115,13 @@ def test_nothing_is_fetched_that_was_not_named(monkeypatch, tmp_path):
     monkeypatch.setattr(loading, "_hub", lambda *_: pytest.fail("asked the hub"))
     (tmp_path / "C013").mkdir()
     load_histtext(tmp_path)
+
+
+def test_timelessqa_that_breaks_off_keeps_the_rows_before_as_asked(tmp_path):
+    path = tmp_path / "timeless_qa.json"
+    path.write_text(json.dumps([QA, QA])[:-10], encoding="utf-8")
+    with pytest.raises(HistTextError, match=r"timeless_qa\.json: .* \(after 1 rows\)$"):
+        load_timelessqa(path)
+    report = ReadReport()
+    assert list(load_timelessqa(path, on_bad="skip", report=report)) == [QA]
+    assert (report.n_read, dict(report.skipped)) == (1, {"unreadable file": 1})

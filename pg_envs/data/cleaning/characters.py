@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from html.entities import html5
 
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, repair_text
 from pg_envs.data.libraries import data_library
@@ -88,8 +89,13 @@ def markup(passage: RawPassage, context: Context) -> Verdict | None:
     if n_tags >= MIN_TAGS:
         text = _text_between_tags(_CUT_TAG_AT_END.sub("", text))
     n_entities = len(_ENTITY.findall(text))
-    text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    text = _ENTITY.sub(_resolved, text)
     return repair_text(passage, text, f"{n_tags} tags, {n_entities} entities")
+
+
+def _resolved(match: re.Match[str]) -> str:
+    """What an entity stands for; one that HTML does not have is left as it is, though ``html.unescape`` would resolve its beginning."""
+    return html.unescape(match[0]) if match[0][1] == "#" or match[0][1:] in html5 else match[0]
 
 
 def invisible(passage: RawPassage, context: Context) -> Verdict | None:

@@ -24,9 +24,10 @@ MIN_MISREAD_SHARE = 0.005
 _GAP = re.compile(r"〈[^〈〉]{1,12}〉|[◊�]")
 _RUNNING_HEAD = re.compile(r"(?:(?<=\n)|\A)[ \t]*(?:\d{1,4}[ \t.]+)?[A-Z][A-Z ,.'’&-]{3,60}[A-Z.](?:[ \t]+\d{1,4}\.?)?[ \t]*(?=\n|\Z)")
 _PAGE_NUMBER = re.compile(r"\d{1,4}")
-# A mark of punctuation or a digit between letters of a word, where no word has one.
-_MISREAD = re.compile(r"(?<![\w$£#/.&@-])[A-Za-z]+[!01|\\^~*■][a-z]+|(?<![\w$£#/.&@-])[!01][a-z]{3,}")
-_SPECK = re.compile(r"■|(?<=[a-z])[\\|^~*](?=[\s,.;])|(?:(?<=\s)|\A)[\\|^~*](?=[a-z])|(?<=\s)[|~^](?=\s)")
+# A mark of punctuation or a digit between letters of a word, where no word has one. Not ^ and ~: transcripts write with them what is raised
+# and what is shortened, as in y^e, w^ch and co~mon.
+_MISREAD = re.compile(r"(?<![\w$£#/.&@-])[A-Za-z]+[!01|\\*■][a-z]+|(?<![\w$£#/.&@-])[!01][a-z]{3,}")
+_SPECK = re.compile(r"■|(?<=[a-z])[\\|*](?=[\s,.;])|(?:(?<=\s)|\A)[\\|*](?=[a-z])|(?<=\s)[|~^](?=\s)")
 _NOISY_WORD = re.compile(r"[A-Za-zſ!01]+")
 CONFUSIONS = (
     ("!", "i"), ("1", "l"), ("0", "o"), ("rn", "m"), ("cl", "d"), ("vv", "w"), ("ii", "n"), ("li", "h"), ("b", "h"), ("h", "b"), ("c", "e"),

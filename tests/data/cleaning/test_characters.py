@@ -37,7 +37,7 @@ def test_a_tag_cut_off_at_the_start_goes(passage, context):
     assert text_after(markup, passage('pi" FMT="TIFF6.0" N="1"/>IN Saynt Bede &amp; al'), context) == "IN Saynt Bede & al"
 
 
-@pytest.mark.parametrize("text", ["a < b and c > d", "a <b> here", "hise sinne &c; AT&T; R&D", "<1> and <2> and <3>"])
+@pytest.mark.parametrize("text", ["a < b and c > d", "a <b> here", "hise sinne &c; AT&T; R&D", "&regnum; &notable;", "<1> and <2> and <3>"])
 def test_what_only_looks_like_markup(passage, context, text):
     assert markup(passage(text), context) is None
 

@@ -71,3 +71,8 @@ def test_headings_stay(passage, context):
 def test_gaps(passage, context):
     assert gaps(passage("a〈◊〉b" * 10 + "x" * 4000), context) is None
     assert gaps(passage("a〈◊〉b" * 20 + "x" * 4000), context).action == "drop"
+
+
+def test_raised_letters_and_marks_of_shortening_are_no_noise(passage, context):
+    text = "I haue receiued y^e letter w^ch yo^r seruant gaue mee, & wth y^e same loue co~mend mee to y^or wife. " * 6
+    assert misread_letters(passage(text, 1640), context) is None
