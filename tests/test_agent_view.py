@@ -1,5 +1,7 @@
 """Agents see observations and what they ask, never what is evaluated."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -38,6 +40,8 @@ def test_an_agent_that_looks_for_the_evaluation_cannot_find_it(tmp_path, monkeyp
     monkeypatch.setattr(Snoop, "__init__", lambda self, env, *rest: (handed_over.append(env), Agent.__init__(self, env, *rest))[1])
     assert run_and_save(Run(agent="snoop", history="simulated", out=tmp_path, name="run"))
     assert isinstance(handed_over[0], AgentView)
+    events = json.loads((tmp_path / "run" / "result.json").read_text())["events"]
+    assert [event["event"] for event in events] == [""] * 8
     agent = Snoop(gym.make("ProgressGym/Follow-v0", history="simulated"))
     agent.act({"century": 1, "votes": np.zeros(1)})
     assert [event["event"] for event in agent.events] == [""]

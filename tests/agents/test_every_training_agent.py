@@ -8,6 +8,7 @@ import pytest
 from tests_support import TINY_FAMILY_CENTURIES
 
 import pg_envs  # noqa: F401 - registers the environments
+from agents import training
 from agents.baselines import SFT
 from agents.extrapolative_dpo import ExtrapolativeDPO
 from agents.extrapolative_rlhf import ExtrapolativeRLHF
@@ -91,6 +92,21 @@ def test_after_a_silent_century_a_forecast_is_made_of_what_came_since(make, env,
     assert rows == [[1, -1], [-3, -1]]
     short = f"{N_VOTES} of {len(env.unwrapped.survey)} comparisons have votes in too few centuries in a row for order"
     assert [event["event"] for event in agent.events if event["event"].startswith(short)] == [f"{short} 1", f"{short} 2"]
+
+
+@pytest.mark.parametrize("agent_class", [ExtrapolativeDPO, ExtrapolativeRLHF])
+def test_shares_are_forecast_before_they_become_rows(make, env, agent_class, monkeypatch):
+    """From 0 a century ago and a half now a line goes on to 1: all rows are for the first text, where of the half a quarter is against."""
+    n = len(env.unwrapped.survey)
+    monkeypatch.setattr(training, "collect", lambda *args: np.repeat([[1], [1], [1], [-1]], n, axis=1))
+    agent = make(agent_class, order=1, lookahead=1, votes_per_comparison=4, rows_per_comparison=8)
+    agent.forecaster._memory.keep(0, np.zeros(n))
+    (observation,) = votes(env, [1] * N_VOTES)
+    rows = agent.votes_to_learn({**observation, "century": 1}, np.random.default_rng(0))
+    assert rows.shape == (8, n)
+    assert (rows == 1).all()
+    as_it_is = make(LifelongDPO, votes_per_comparison=4, rows_per_comparison=8).votes_to_learn(observation, np.random.default_rng(0))
+    assert as_it_is.mean() == pytest.approx(0.5)
 
 
 def test_a_forecast_that_is_for_nobody_is_not_called_a_century_without_votes(make, env):

@@ -8,7 +8,7 @@ import pytest
 from tests_support import TINY_FAMILY_CENTURIES
 
 import pg_envs  # noqa: F401 - registers the environments
-from agents import reward_models
+from agents import morlaif, reward_models
 from agents.feedback import engine_feedback, human_feedback, judged_by, labelled_feedback
 from agents.morlaif import (
     MORLAIF,
@@ -303,6 +303,20 @@ def test_weights_are_fitted_to_as_many_rows_as_are_asked_for(env, own_principles
     agent.act(few)
     assert [len(rows) for rows in weighed] == [5]
     assert held_to == ["base", "base"], "one preference model a principle, each held to what it is told"
+
+
+@pytest.mark.parametrize(("reference", "expected"), [("uniform", 1), ("century", 0)])
+def test_what_is_said_already_is_taken_out_where_the_policy_is_held_to_no_model(
+    env, own_principles, tmp_path, monkeypatch, reference, expected
+):
+    lessened, take_out = [], morlaif.less_what_is_said_already
+    monkeypatch.setattr(morlaif, "less_what_is_said_already", lambda *args: lessened.append(args[1:]) or take_out(*args))
+    observation, _ = env.reset(seed=0)
+    few = {**observation, "votes": np.where(np.arange(len(observation["votes"])) < 16, observation["votes"], 0)}
+    agent = MORLAIF(env, MORLAIFConfig(principles=own_principles, comparisons_per_principle=4, reference=reference, kl=0.5), tmp_path)
+    start = agent.policy
+    agent.act(few)
+    assert [(args[0], args[-1]) for args in lessened] == [(start, 0.5)] * expected
 
 
 def test_no_valid_feedback_keeps_the_policy(env, own_principles, tmp_path, monkeypatch):

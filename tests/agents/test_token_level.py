@@ -2,6 +2,7 @@
 
 import torch
 from datasets import Dataset
+from trl import GRPOTrainer
 
 from agents.on_policy import OnPolicyConfig
 from agents.token_level import token_advantages, train_on_token_rewards
@@ -53,3 +54,24 @@ def test_rewarded_tokens_become_likelier(random_base, tokenizer, tmp_path):
 
     assert set(seen) == set(PROMPTS)
     assert p_b(learnt) > p_b(start) + 0.1
+
+
+def test_the_loss_is_given_an_advantage_for_every_token(random_base, tmp_path, monkeypatch):
+    """What the first token alone is rewarded for is credited to it, and to nothing after it."""
+    given, loss_of = [], GRPOTrainer._compute_loss
+
+    def noting(self, model, inputs):
+        given.append((inputs["advantages"].detach().clone(), inputs["completion_mask"].bool()))
+        return loss_of(self, model, inputs)
+
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", noting)
+    prompts = Dataset.from_list([{"prompt": [{"role": "user", "content": prompt}]} for prompt in PROMPTS])
+    config = OnPolicyConfig(learning_rate=1e-4, batch_size=4, n_samples=4, kl=0.0)
+    reward = lambda prompts, replies: [[float(reply[0] % 2), *[0.0] * (len(reply) - 1)] for reply in replies]  # noqa: E731
+    train_on_token_rewards(ModelRef(str(random_base)), prompts, reward, tmp_path / "learnt", 0, config)
+    assert given
+    for advantages, mask in given:
+        assert advantages.shape == mask.shape
+        assert mask.shape[1] > 1
+        assert not advantages[:, 1:].any()
+    assert any(advantages[:, 0].any() for advantages, _ in given)
