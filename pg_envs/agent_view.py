@@ -17,7 +17,7 @@ class AgentView:
     """An environment as agents see it.
 
     Rewards, infos, the trace of the episode and the history's humans are not here. This keeps honest agents honest; it is no
-    sandbox against code that sets out to break it.
+    sandbox against code that sets out to break it, and a run's folder has ``result.json``, next to the agent's own.
 
     Questions go to the outermost wrapper that has an ``ask`` or ``respond`` of its own, and from there inwards to the
     environment: a wrapper that limits or changes questions (``wrappers.QueryBudget``, ``wrappers.NoisyHumans``) binds the agent.
