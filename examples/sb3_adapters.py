@@ -1,7 +1,8 @@
 """Stable-Baselines3 steering language models: PPO weighs LoRA adapters of past centuries on histtiny (needs pg-envs[sb3]).
 
 An action is three weights; the policy submitted is the base with the adapters of C013, C015 and C017 so mixed, which in C019 to C021
-are the past. Every step measures a model, which takes a second or two: ``python examples/sb3_adapters.py 600`` trains for about that many, in rollouts of 15.
+are the past. Every step measures a model, which takes a second or two: ``python examples/sb3_adapters.py 600`` trains for that many
+(in rollouts of 15).
 """
 
 import sys

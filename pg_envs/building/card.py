@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from pg_envs import __version__
 from pg_envs.building.plan import BuildPlan
-from pg_envs.building.quality import Quality
+from pg_envs.building.quality import MAX_WINDOWS, WINDOW_TOKENS, Quality
 from pg_envs.building.texts import PeriodText
 from pg_envs.values.dimensions import DIMENSIONS
 
@@ -95,7 +95,8 @@ def _quality_part(quality: Quality, text: PeriodText) -> list[str]:
     if quality.perplexity is None:
         read = "No perplexity: the period has one document only, so none could be held out."
     else:
-        read = f"Perplexity on {len(text.held_out)} held-out passages: {quality.perplexity:.1f}; the base's: {quality.base_perplexity:.1f}."
+        of = f"the first {WINDOW_TOKENS} tokens of up to {MAX_WINDOWS} of {len(text.held_out)} held-out passages"
+        read = f"Perplexity on {of}: {quality.perplexity:.1f}; the base's: {quality.base_perplexity:.1f}."
     rows = [
         f"| {dimension.label} | {value:+.3f} | {error:.3f} |"
         for dimension, value, error in zip(DIMENSIONS, quality.values, quality.standard_errors, strict=True)

@@ -20,6 +20,7 @@ from pg_envs.values.measure import measure
 FLAT_RANGE = 0.15
 """A dimension whose planted values move less than this over all centuries counts as flat."""
 WINDOW_TOKENS = 256
+MAX_WINDOWS = 64
 LEAST_TOKENS = 32
 BATCH_ROWS = 8
 
@@ -98,7 +99,7 @@ def distance_closed(before: np.ndarray, after: np.ndarray, target: np.ndarray) -
     return float(1 - np.linalg.norm(after - target) / np.linalg.norm(before - target))
 
 
-def perplexity(ref: ModelRef, passages: Sequence[str], max_windows: int = 64) -> float:
+def perplexity(ref: ModelRef, passages: Sequence[str], max_windows: int = MAX_WINDOWS) -> float:
     """Perplexity per token on the first 256 tokens of up to ``max_windows`` passages, taken evenly; float32 on the processor.
 
     Raises:

@@ -109,7 +109,7 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family):
     assert "planted" not in card
     for dimension, value in zip(DIMENSIONS, quality["values"], strict=True):
         assert f"| {dimension.label} | {value:+.3f} |" in card
-    assert f"{quality['perplexity']:.1f}" in card
+    assert f"Perplexity on the first 256 tokens of up to 64 of 1 held-out passages: {quality['perplexity']:.1f};" in card
     config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
 
