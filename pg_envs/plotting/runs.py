@@ -193,7 +193,12 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _environment_key(result: dict[str, Any]) -> str:
-    return _canonical([result["config"]["env"], _arguments(result), result["history"], result["questionnaire"]["sha256"]])
+    return _canonical([result["config"]["env"], _arguments(result), _humans(result), result["questionnaire"]["sha256"]])
+
+
+def _humans(result: dict[str, Any]) -> dict[str, Any]:
+    """Who they are; not on how many threads they were measured, which moves numbers in their last digits only."""
+    return {key: value for key, value in result["history"].items() if key != "arithmetic"}
 
 
 def _canonical(data: Any) -> str:
@@ -225,7 +230,7 @@ def _challenge(result: dict[str, Any]) -> str:
 
 
 def _fingerprints(result: dict[str, Any]) -> str:
-    humans = hashlib.sha256(_canonical(result["history"]).encode()).hexdigest()
+    humans = hashlib.sha256(_canonical(_humans(result)).encode()).hexdigest()
     return f", humans {humans[:6]}, questionnaire {result['questionnaire']['sha256'][:6]}"
 
 

@@ -112,6 +112,13 @@ def test_same_names_of_other_humans_or_questions_are_told_apart(results):
     assert titles[1].endswith("questionnaire 012345")
 
 
+def test_another_number_of_threads_makes_no_other_humans(results):
+    runs = [with_config(results["Follow-random-0"], seed=seed) for seed in (0, 5)]
+    for n_threads, run in enumerate(runs, 1):
+        run["history"] = {**run["history"], "arithmetic": {"device": "cpu", "dtype": "float32", "threads": n_threads}}
+    assert [len(group.runs) for group in group_runs(drawn(*runs))] == [2]
+
+
 def test_humans_drawn_anew_for_each_seed_have_pictures_of_their_own(results):
     other = with_config(results["Follow-random-1"], seed=7)
     for step in other["steps"]:
