@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 class TrainingError(RuntimeError):
     """A training that gave no usable model, such as one whose loss is not finite."""
 
+
+OURS = ".pg-envs-training"
+"""A file in every folder that a training works in: others are never emptied."""
 
 MakeTrainer = Callable[[Any, Any, Path], Any]
 """Given a model, a tokenizer and a scratch folder, returns a Hugging Face trainer ready to ``train()``."""
@@ -65,14 +69,14 @@ def finetune(
 
     Raises:
         ModelRefError: If ``ref`` does not load.
-        FileExistsError: If ``out`` exists.
+        FileExistsError: If ``out`` exists, or a folder ``out.tmp`` that no training has made.
         FileNotFoundError: If this process does not see what the first one saved.
         TrainingError: If training leaves weights that are not finite; nothing is saved then.
     """
     out = Path(out)
     scratch = out.with_name(f"{out.name}.tmp")
     # All look before the first one writes anything.
-    by_all(lambda: _check(ref, out))
+    by_all(lambda: _check(ref, out, scratch))
     by_first(lambda: _make_ready(scratch, config))
     set_seed(seed)
     trained = trained or WEIGHTS[config.weights]
@@ -108,9 +112,13 @@ def finetune(
     return trained.name(ref, out)
 
 
-def _check(ref: ModelRef, out: Path) -> None:
-    if out.exists():
+def _check(ref: ModelRef, out: Path, scratch: Path) -> None:
+    if os.path.lexists(out):
         raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
+    if os.path.lexists(scratch) and not (scratch / OURS).exists():
+        raise FileExistsError(
+            f"{scratch}, where this training would keep its work, exists and is not its own; rename it or name another folder"
+        )
     check_files(ref)
 
 
@@ -119,6 +127,7 @@ def _make_ready(scratch: Path, config: TuningConfig) -> None:
     if config.save_every_steps is None:
         shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True, exist_ok=True)
+    (scratch / OURS).touch()
 
 
 def _inner(model: Any) -> Any:

@@ -60,7 +60,10 @@ def read_folder(folder: Path, name: str) -> Questionnaire:
     notes: Counter[str] = Counter()
     items = []
     for group, path in find_files(folder).items():
-        items += list(_keep_apart(_read_file(path, group, notes), path.name, notes))
+        of_file = list(_keep_apart(_read_file(path, group, notes), path.name, notes))
+        if not of_file:
+            raise QuestionnaireError(f"{path}: row 2: no item; expected at least one, or values would be made of nothing")
+        items += of_file
     for what, count in notes.items():
         logger.warning("questionnaire %s: %s: %d", name, what, count)
     return Questionnaire(name, tuple(items), tuple(notes.items()))

@@ -185,3 +185,14 @@ def test_a_stopped_training_goes_on_from_its_last_checkpoint_to_the_same_weights
     assert steps == [1, 2, 3, 4, 5, 5, 6]
     assert fingerprint(stopped) == fingerprint(undisturbed)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stopped", "undisturbed"]
+
+
+def test_a_folder_where_work_would_be_kept_is_not_emptied(adapter, tmp_path):
+    (tmp_path / "x.tmp").mkdir()
+    (tmp_path / "x.tmp" / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"x\.tmp, where this training would keep its work, exists and is not its own; rename it"):
+        sft(adapter, Dataset.from_list(ROWS), tmp_path / "x", config=FAST)
+    assert (tmp_path / "x.tmp" / "mine.txt").read_text() == "mine"
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match="link exists and is never overwritten"):
+        sft(adapter, Dataset.from_list(ROWS), tmp_path / "link", config=FAST)

@@ -240,3 +240,10 @@ def test_columns_are_moral_evals(moral_evals):
 def test_vector_order():
     assert N_DIMENSIONS == 19
     assert [d.key for d in DIMENSIONS][::5] == ["kill", "deceive", "care", "traditional"]
+
+
+def test_a_file_without_items_is_refused(copy):
+    path = copy / "foundation.csv"
+    path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(QuestionnaireError, match=r"foundation\.csv: row 2: no item; expected at least one"):
+        load_questionnaire(str(copy))
