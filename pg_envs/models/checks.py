@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from pg_envs.models.adapter_config import check_adapter_config
 from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
-from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name, local_path
+from pg_envs.models.ref import ASSET_PREFIX, ModelRef, ModelRefError, loadable_name, local_path
 from pg_envs.storage import file_sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -136,8 +136,9 @@ def _check_base_name(ref: ModelRef, trained_on: str) -> None:
         return
     ours, theirs = local_path(ref.base), local_path(trained_on)
     # A folder may have moved since; only two places that both exist, or two hub ids, can be told apart.
-    if ours is None and theirs is None:
-        differ = True
+    if theirs is None and (ours is None or ref.base.startswith(ASSET_PREFIX)):
+        # What is bundled lies where it always does, under the name that its adapters give it.
+        differ = trained_on != ref.base.removeprefix(ASSET_PREFIX)
     else:
         differ = ours is not None and theirs is not None and theirs.is_dir() and ours.resolve() != theirs.resolve()
     if differ:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests_support import save_llama
 
 from pg_envs.models.checks import check_files, fingerprint
-from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.tuning import TrainingError, sft
 from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.progress import reporting_to
@@ -196,3 +196,13 @@ def test_a_folder_where_work_would_be_kept_is_not_emptied(adapter, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(FileExistsError, match="link exists and is never overwritten"):
         sft(adapter, Dataset.from_list(ROWS), tmp_path / "link", config=FAST)
+
+
+def test_an_adapter_of_a_model_of_the_hub_is_none_of_the_bundled_base(tmp_path):
+    bundled = ModelRef("pg_envs:histtiny/base", adapter="pg_envs:histtiny/C014")
+    check_files(bundled)
+    shutil.copytree(local_path(bundled.adapter), tmp_path / "other")
+    config = tmp_path / "other" / "adapter_config.json"
+    config.write_text(config.read_text().replace('"histtiny/base"', '"meta/llama"'))
+    with pytest.raises(ModelRefError, match="trained on another base, 'meta/llama'"):
+        check_files(replace(bundled, adapter=str(tmp_path / "other")))
