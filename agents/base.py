@@ -72,12 +72,9 @@ class Agent(ABC):
             config: An instance of ``Config``; None takes the defaults.
             workdir: Where it may leave its policies; nothing in there is overwritten.
         """
-        if not isinstance(env, AgentView):
-            self.policy = env.get_wrapper_attr("initial_policy")
-            env = env if self.cheats else AgentView(env)
-        else:
-            self.policy = env.initial_policy
-        self.env = env
+        view = env if isinstance(env, AgentView) else AgentView(env)
+        self.env: Any = env if self.cheats else view
+        self.policy = view.initial_policy
         self.config = config or self.Config()
         self.workdir = Path(workdir)
         self.events: list[dict[str, Any]] = []

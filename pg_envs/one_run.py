@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -211,27 +210,27 @@ class OneRun:
             return float(result["score"])
         scores = self._progress.baselines
         if name not in scores:
-            made = by_first(lambda: self._sibling_baseline(name, plain(result)))
+            made = None
+            if (runs := self._siblings_in) is not None:
+                made = by_first(lambda: sibling_baseline(name, plain(result), runs))
             if made is None:
                 made = run_episode(self._env, baseline(self._env), self.config["seed"]).episode_score()
             self._progress = replace(self._progress, baselines={**scores, name: made})
             by_first(lambda: write_progress(self.folder, self._progress))
         return self._progress.baselines[name]
 
-    def _sibling_baseline(self, name: str, result: dict[str, Any]) -> float | None:
-        # A model that the arguments name may since have become another under the same name.
-        if self._siblings_in is None or any(self.config["env_args"].get(name) for name in ("initial_policy", "proxy")):
-            return None
-        return sibling_baseline(name, result, (found.parent for found in sorted(self._siblings_in.glob(f"*/{CONFIG}"))))
 
-
-def sibling_baseline(name: str, result: dict[str, Any], siblings: Iterable[Path]) -> float | None:
-    """A baseline's score in the first finished sibling of the same environment, seed, models, questionnaire, versions and arithmetic."""
+def sibling_baseline(name: str, result: dict[str, Any], runs: Path) -> float | None:
+    """A baseline's score in the first finished run in ``runs`` of this environment, seed, models, questions, versions and arithmetic."""
+    if any(result["config"]["env_args"].get(argument) for argument in ("initial_policy", "proxy")):
+        # What they name may since have become another model under the same name.
+        return None
 
     def episode(config: dict[str, Any]) -> list[Any]:
         return [config[key] for key in ("env", "env_args", "seed")]
 
-    for folder in siblings:
+    for path in sorted(runs.glob(f"*/{CONFIG}")):
+        folder = path.parent
         try:
             # First the small file, since a grid's folder has many runs of other episodes.
             other = finished_result(folder) if episode(read_config(folder)) == episode(result["config"]) else None

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pg_envs.data.archives import text_folder
+from pg_envs.data.json_stream import JsonLimits
 from pg_envs.data.schema import HistTextError
 
-MAX_PASSAGE_BYTES = 16 << 20
-"""Most bytes of a plain text file, which is one passage: as much as one of HistText's may have (``pg_envs.data.json_stream``)."""
+MAX_PASSAGE_BYTES = JsonLimits.max_value_bytes
+"""Most bytes of a plain text file, which is one passage: as much as one of HistText's may have."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class TrainingError(RuntimeError):
     """A training that gave no usable model, such as one whose loss is not finite."""
 
 
-OURS = ".pg-envs-training"
+WORK_MARK = ".pg-envs-training"
 """A file in every folder that a training works in: others are never emptied."""
 
 MakeTrainer = Callable[[Any, Any, Path], Any]
@@ -115,7 +115,7 @@ def finetune(
 def _check(ref: ModelRef, out: Path, scratch: Path) -> None:
     if os.path.lexists(out):
         raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
-    if os.path.lexists(scratch) and not (scratch / OURS).exists():
+    if os.path.lexists(scratch) and not (scratch / WORK_MARK).exists():
         raise FileExistsError(
             f"{scratch}, where this training would keep its work, exists and is not its own; rename it or name another folder"
         )
@@ -127,7 +127,7 @@ def _make_ready(scratch: Path, config: TuningConfig) -> None:
     if config.save_every_steps is None:
         shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True, exist_ok=True)
-    (scratch / OURS).touch()
+    (scratch / WORK_MARK).touch()
 
 
 def _inner(model: Any) -> Any:

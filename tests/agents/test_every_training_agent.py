@@ -61,8 +61,8 @@ def folders(path):
 
 
 @every
-def test_one_sided_votes_and_a_century_in_which_nothing_changes(make, env, agent_class, tmp_path):
-    vote = -1
+@pytest.mark.parametrize("vote", [1, -1])
+def test_one_sided_votes_and_a_century_in_which_nothing_changes(make, env, agent_class, vote, tmp_path):
     agent = make(agent_class)
     first, second = [agent.act(observation) for observation in votes(env, [vote] * N_VOTES, [vote] * N_VOTES)]
     assert env.action_space.contains(first)
@@ -119,8 +119,8 @@ def test_a_forecast_that_is_for_nobody_is_not_called_a_century_without_votes(mak
     assert agent.events[-1] == {"century": "C020", "event": "the forecast is for neither side of any comparison; the policy is kept"}
 
 
-# One by each kind of trainer, and one more than a batch by every agent.
-@pytest.mark.parametrize(("agent_class", "n_votes"), [(LifelongDPO, 1), (LifelongRLHF, 1), (Seq2SeqRM, 1), *((each, 9) for each in AGENTS)])
+@every
+@pytest.mark.parametrize("n_votes", [1, 9])
 def test_votes_that_fill_no_batch_are_learnt_from(make, env, agent_class, n_votes):
     agent = make(agent_class)
     (observation,) = votes(env, [1] * n_votes)

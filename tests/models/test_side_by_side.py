@@ -43,7 +43,7 @@ def totals(base, asked, dtype=torch.float32):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_numbers_are_the_same_to_the_last_bit_however_many_threads(random_base, asked, threads, dtype):
+def test_numbers_are_the_same_to_the_last_bit_with_one_to_three_threads(random_base, asked, threads, dtype):
     threads(1)
     expected = totals(random_base, asked, dtype)
     for n in (2, 3):
@@ -96,10 +96,18 @@ def test_each_thread_has_hooks_of_its_own_on_the_same_weights(model, threads):
         assert [tensor.data_ptr() for tensor in body.parameters()] == [tensor.data_ptr() for tensor in model.parameters()]
 
 
-def test_an_error_comes_out_and_nothing_more_is_begun(model, threads):
+@pytest.fixture
+def begun(threads):
+    """Tasks that were begun on two threads; afterwards few of fifty were, and no thread is left."""
     threads(2)
-    begun = []
+    tasks = []
+    yield tasks
+    assert 0 < len(tasks) < 10
+    assert torch.get_num_threads() == 2
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batch")]
 
+
+def test_an_error_comes_out_and_nothing_more_is_begun(model, begun):
     def fails(body, task):
         begun.append(task)
         time.sleep(0.05)
@@ -107,15 +115,9 @@ def test_an_error_comes_out_and_nothing_more_is_begun(model, threads):
 
     with pytest.raises(ValueError, match="task 0"):
         list(side_by_side(fails, model, range(50), 2))
-    assert len(begun) < 10
-    assert torch.get_num_threads() == 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batch")]
 
 
-def test_whoever_stops_reading_waits_for_no_more_than_what_is_being_computed(model, threads):
-    threads(2)
-    begun = []
-
+def test_whoever_stops_reading_waits_for_no_more_than_what_is_being_computed(model, begun):
     def work(body, task):
         begun.append(task)
         time.sleep(0.05)
@@ -123,8 +125,6 @@ def test_whoever_stops_reading_waits_for_no_more_than_what_is_being_computed(mod
     reading = side_by_side(work, model, range(50), 2)
     next(reading)
     reading.close()
-    assert len(begun) < 10
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batch")]
 
 
 def test_one_batch_at_a_time_where_models_are_large_or_there_is_one_thread(model, threads):

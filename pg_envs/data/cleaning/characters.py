@@ -88,7 +88,7 @@ def markup(passage: RawPassage, context: Context) -> Verdict | None:
         text = text[cut.end() :]
     if n_tags >= MIN_TAGS:
         text = _text_between_tags(_CUT_TAG_AT_END.sub("", text))
-    n_entities = len(_ENTITY.findall(text))
+    n_entities = sum(_resolved(match) != match[0] for match in _ENTITY.finditer(text))
     text = _ENTITY.sub(_resolved, text)
     return repair_text(passage, text, f"{n_tags} tags, {n_entities} entities")
 
