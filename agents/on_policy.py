@@ -41,9 +41,9 @@ class OnPolicyConfig(VLLMConfig, ReferenceConfig):
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         super().__post_init__()
+        check_numbers(self, at_least_one=("max_answer_tokens", "n_samples"), not_negative=("kl",))
         if self.n_samples < 2:
             raise ValueError(f"n_samples={self.n_samples}: expected at least 2, since an answer is judged against the others")
-        check_numbers(self, at_least_one=("max_answer_tokens",), not_negative=("kl",))
         check_vllm(self)
 
     def check_here(self) -> None:

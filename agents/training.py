@@ -42,13 +42,14 @@ class TrainingConfig(AgentConfig):
     votes_per_comparison: int = 1
     """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
     on_failure: OnFailure = "keep"
-    """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run."""
+    """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run. In a century without a valid vote
+    nothing fails: the policy is kept either way."""
     rows_per_comparison: int = 1
     """Training rows for every comparison, each in another form and order; several votes are shared out over them. (A forecast of single
     votes has as many rows as its size says.)"""
     comparisons_per_item: int = 3
     """Of the comparisons of one item that have votes, at most so many, drawn every century, become training rows. The six of a
-    four-option item are the longest prompts and have its four options in common."""
+    four-option item (6 takes them all) are the longest prompts and have its four options in common."""
     weights: Weights = "lora"
     """What of the policy is trained: a LoRA adapter, or all weights (``full``). The latter is a model of its own, which histories take
     as a policy whose humans are recorded (history='recorded:...'); it wants a rate some ten times smaller."""
@@ -61,10 +62,8 @@ class TrainingConfig(AgentConfig):
             raise ValueError(f"weights={self.weights!r}: choose from {', '.join(map(repr, get_args(Weights)))}")
         if self.on_failure not in ON_FAILURE:
             raise ValueError(f"on_failure={self.on_failure!r}: choose from {', '.join(map(repr, ON_FAILURE))}")
-        whole = ("batch_size", "votes_per_comparison", "rows_per_comparison")
+        whole = ("batch_size", "votes_per_comparison", "rows_per_comparison", "comparisons_per_item")
         check_numbers(self, above_zero=("learning_rate", "n_epochs"), at_least_one=whole)
-        if self.comparisons_per_item < 1:
-            raise ValueError(f"comparisons_per_item={self.comparisons_per_item}: expected at least 1; 6 takes all of a four-option item's")
 
     def check_here(self) -> None:
         """As ``AgentConfig``'s: a step's examples must come out even."""

@@ -10,7 +10,11 @@ from pg_envs.progress import report
 
 
 class AgentStopped(RuntimeError):
-    """Raised by an agent that was told to stop rather than go on after a failure; what was finished is kept."""
+    """Raised by an agent that was told to stop rather than go on after a failure.
+
+    What was finished is kept, and the result has the event; in the first century there is no result yet, and only the message says it.
+    Run again in the same folder, the century that failed is tried once more.
+    """
 
 
 class ActingAgent(Protocol):

@@ -41,7 +41,9 @@ def test_values_and_gradients_are_finite(name, rows):
     assert torch.isfinite(out).all()
     (gradient,) = torch.autograd.grad(out.sum(), batch)
     assert torch.isfinite(gradient).all()
-    assert (gradient.abs().sum(1) > 0).any() or batch.detach().min() < -30
+    # Of scores far below 0 the geometric mean has a slope that is smaller than single precision tells from 0.
+    flat = (batch < -30).all(1) if name == "bernoulli_nash" else torch.zeros(len(rows), dtype=torch.bool)
+    assert ((gradient.abs().sum(1) > 0) | flat).all()
 
 
 @every
