@@ -13,7 +13,7 @@ class AgentStopped(RuntimeError):
     """Raised by an agent that was told to stop rather than go on after a failure.
 
     What was finished is kept, and the result has the event; in the first century there is no result yet, and only the message says it.
-    Run again in the same folder, the century that failed is tried once more.
+    A run that is resumed tries the century that failed once more.
     """
 
 

@@ -123,15 +123,14 @@ def test_an_agent_that_stops_in_the_first_century_says_so_and_the_century_is_tri
         raise TrainingError("no finite loss")
 
     settings = ["--env-args", f"questionnaire={small_questionnaire}", 'centuries=["C019", "C021"]', "--agent-args", "on_failure=stop"]
-    command = ["run", "--out", str(tmp_path), "--name", "run", *settings]
     with monkeypatch.context() as failing:
         failing.setattr("agents.lifelong_dpo.dpo", dpo)
-        assert main(command) == 1
+        assert main(["run", "--out", str(tmp_path), "--name", "run", *settings]) == 1
     said = capsys.readouterr().err
     assert "the agent stopped: C020: no finite loss" in said
     assert not (tmp_path / "run/result.json").exists()
     monkeypatch.setattr("agents.lifelong_dpo.dpo", lambda start, *rest: start)
-    assert main(command) == 0
+    assert main(["run", "--resume", str(tmp_path / "run")]) == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["complete"]
     assert result["events"] == []
