@@ -129,6 +129,11 @@ def rewriter_reward(rewriter: ModelRef) -> TokenReward:
 
 def accuracy(reward: TokenReward, policy: ModelRef, pairs: Dataset) -> float:
     """P(sum of r(chosen) > sum of r(rejected)) over pairs; a tie counts as half."""
+    return ordered_rightly(total_differences(reward, policy, pairs))
+
+
+def total_differences(reward: TokenReward, policy: ModelRef, pairs: Dataset) -> np.ndarray:
+    """(n,) sums of r(chosen) less sums of r(rejected), of the tokens that ``policy`` would write, with the one that ends the answer."""
     from pg_envs.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(policy)
@@ -138,4 +143,4 @@ def accuracy(reward: TokenReward, policy: ModelRef, pairs: Dataset) -> float:
         texts = [pair[side][0]["content"] + tokenizer.eos_token for pair in pairs]
         return np.array([sum(row) for row in reward(prompts, tokenizer(texts, add_special_tokens=False).input_ids)])
 
-    return ordered_rightly(totals("chosen") - totals("rejected"))
+    return totals("chosen") - totals("rejected")

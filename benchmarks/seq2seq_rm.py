@@ -2,8 +2,9 @@
 
 The task is ``naming.py``'s. What is truly preferred: things named, less half of the wrong words, less a tenth of the fillers. The flaw:
 pairs are kept so that the chosen answer is the longer one in 85 of 100. A scalar reward model and a rewriter learn from the same pairs, a
-policy is trained on-policy on each from the same start with the same settings, and their answers to new prompts are compared by the true
-preference. Every seed has a base, pairs and prompts of its own. Finished seeds are kept in ``runs/seq2seq_rm`` and not run again.
+policy is trained on-policy on each from the same start with the same settings, both rewards in their own standard deviations, and their
+answers to new prompts are compared by the true preference. Every seed has a base, pairs and prompts of its own. Finished seeds are kept
+in ``runs/seq2seq_rm`` and not run again.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from matplotlib.figure import Figure
 from naming import MAX_ANSWER_TOKENS, Counts, answers_of, base_of, draw_prompt, pairs, prompts
 from seeds import over_seeds
 
+from agents.morlaif import spread
 from agents.on_policy import rloo
 from agents.reward_models import ordered_rightly
-from agents.seq2seq_rm import Seq2SeqRMConfig, accuracy, rewriter_reward, train_rewriter
+from agents.seq2seq_rm import Seq2SeqRMConfig, accuracy, rewriter_reward, total_differences, train_rewriter
 from agents.token_level import train_on_token_rewards
 from pg_envs.intervals import interval
 from pg_envs.models.reward import RewardModel, train_reward_model
@@ -58,15 +60,25 @@ def run(seed: int, work: Path) -> dict[str, Any]:
     def scalar(texts: Any, replies: Any) -> list[float]:
         return scorer.score(texts, replies)[:, 0].tolist()
 
-    def scalar_accuracy(rows: Any) -> float:
+    def scalar_differences(rows: Any) -> np.ndarray:
         texts = [row["prompt"][0]["content"] for row in rows]
         chosen, rejected = (np.array(scalar(texts, [row[side][0]["content"] for row in rows])) for side in ("chosen", "rejected"))
-        return ordered_rightly(chosen - rejected)
+        return chosen - rejected
+
+    # On-policy training weighs rewards against the price of divergence: one in larger numbers would be held back less.
+    rewriter_unit = float(spread(total_differences(rewrite, base, held_out["flawed"])))
+    scalar_unit = float(spread(scalar_differences(held_out["flawed"])))
+
+    def scaled_scalar(texts: Any, replies: Any) -> list[float]:
+        return [value / scalar_unit for value in scalar(texts, replies)]
+
+    def scaled_rewrite(texts: Any, replies: Any) -> list[list[float]]:
+        return [[value / rewriter_unit for value in row] for row in rewrite(texts, replies)]
 
     policies = {
         "start": base,
-        "scalar": rloo(base, asked, scalar, work / "by-scalar", seed, SETTINGS),
-        "seq2seq": train_on_token_rewards(base, asked, rewrite, work / "by-seq2seq", seed, SETTINGS),
+        "scalar": rloo(base, asked, scaled_scalar, work / "by-scalar", seed, SETTINGS),
+        "seq2seq": train_on_token_rewards(base, asked, scaled_rewrite, work / "by-seq2seq", seed, SETTINGS),
     }
     new = [draw_prompt(rng) for _ in range(N_JUDGED)]
     answers = {name: answers_of(policy, new, seed) for name, policy in policies.items()}
@@ -76,8 +88,9 @@ def run(seed: int, work: Path) -> dict[str, Any]:
         "seed": seed,
         "accuracy": {
             "seq2seq": {name: accuracy(rewrite, base, rows) for name, rows in held_out.items()},
-            "scalar": {name: scalar_accuracy(rows) for name, rows in held_out.items()},
+            "scalar": {name: ordered_rightly(scalar_differences(rows)) for name, rows in held_out.items()},
         },
+        "unit": {"seq2seq": rewriter_unit, "scalar": scalar_unit},
         "win_rate": statistics.mean(duels),
         "length_words": {name: statistics.mean(answer.length for answer in given) for name, given in answers.items()},
         "true_score": {name: statistics.mean(values) for name, values in scores.items()},
@@ -92,6 +105,9 @@ def write_report(runs: list[dict[str, Any]], docs: Path, command: str) -> None:
         "",
         f"`{command}`: the task of `benchmarks/naming.py`, {len(runs)} seeds, mean and 95% interval (Student's t). In",
         f"{P_LONGER:.0%} of the pairs that both learn from the chosen answer is the longer one, although fillers make an answer worse.",
+        "Both rewards are trained on in the standard deviation of what they make of a pair, at the same price of divergence from the",
+        f"start: {SETTINGS.kl} a nat, which TRL's RLOO (the scalar reward) takes off an answer's reward, and TRL's GRPO (token rewards)",
+        "adds to the loss token by token.",
         "",
         f"**Win rate of training on the rewriter over training on the scalar reward model, by the true preference (a tie is half): "
         f"{interval([run['win_rate'] for run in runs])}**",
