@@ -1,8 +1,8 @@
 """Agents x environments x seeds on histtiny: ``python benchmarks/compare.py`` writes ``docs/results.md`` and its pictures.
 
-Two calls of ``pg-envs benchmark``, which keep finished runs in ``runs/compare`` and do not run them again. The whole takes hours; parts of
-it (``--envs``, ``--agents``, ``--seeds``) may be run one after another. The report is always of all that has finished of the parts' own
-seeds, and names the rest.
+Not ``agents.py``, which would hide the package of that name from itself. Two calls of ``pg-envs benchmark``, which keep finished runs in
+``runs/compare`` and do not run them again. The whole takes hours; parts of it (``--envs``, ``--agents``, ``--seeds``) may be run one after
+another. The report is always of all that has finished of the parts' own seeds, and names the rest.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Part:
     settings: str
     """Of the agents that learn, after their names."""
     seeds: tuple[int, ...]
+    remark: str = ""
+    """What the reader must know of it."""
 
     def options(self, envs: Sequence[str], agents: Sequence[str], seeds: Sequence[int], workers: int) -> Benchmark:
         """``pg-envs benchmark``'s, for those of the environments and agents that are named."""
@@ -59,13 +61,13 @@ def parts(folder: Path) -> tuple[Part, Part]:
     """All grids, with their runs in a folder."""
     return (
         Part("With default settings", folder / "default", ("Follow", "Coevolve"), "", (0, 1, 2)),
-        # Five seeds, since after three the differences between twins had intervals that touched 0.
         Part(
             "Looking ahead, 64 votes a comparison",
             folder / "ahead",
             ("Predict:lookahead=1", "Predict:lookahead=2"),
             OF_MANY_VOTES,
             (0, 1, 2, 3, 4),
+            "The twins' seeds 3 and 4 were added when, after three on Predict:lookahead=2, the intervals of their differences touched 0.",
         ),
     )
 
@@ -83,7 +85,8 @@ def report(part: Part, options: Benchmark) -> str:
     pairs = [pair for pair in options.pairs if any({(env.label, one) for one in pair} <= tried for env in envs)]
     table = as_markdown(make_table(shown, finished, canonical_command(options), pairs)).partition("\n")[2]
     not_run = f"\nNot run: {', '.join(untried)}.\n" if untried else ""
-    return f"## {part.title}\n{table}{not_run}"
+    remark = f"\n{part.remark}\n" if part.remark else ""
+    return f"## {part.title}\n{remark}{table}{not_run}"
 
 
 def copy_pictures(part: Part, docs: Path) -> list[str]:
