@@ -15,13 +15,13 @@ from typing import Any
 
 from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
-from pg_envs.building.card import write_base_card
+from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
-from pg_envs.building.period import PeriodBuild, absolute_base, build_period, instruction_source, local_files, seen_from
-from pg_envs.building.plan import BuildPlan, PlanError, read_plan
-from pg_envs.building.planted import read_table
+from pg_envs.building.ingredients import Ingredients, gather, settled_base
+from pg_envs.building.period import PeriodBuild, build_period
+from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
+from pg_envs.building.quality import base_quality_of
 from pg_envs.building.texts import PeriodText, read_texts
-from pg_envs.data.loading import load_timelessqa
 from pg_envs.history.built import BASE, FAMILY, Family
 from pg_envs.models.checks import check_files
 from pg_envs.models.loading import load_tokenizer
@@ -29,7 +29,6 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
-from pg_envs.storage import file_sha256
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -71,10 +70,11 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         InUse: If another process builds there.
         PlanError: If the plan cannot be carried out, or what is begun in ``out`` is of another one, or not known to be of this one.
         HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
+        QuestionnaireError: If there is no such questionnaire.
         ModelRefError: If the base does not load.
     """
     plan = read_plan(plan_file)
-    plan = replace(plan, base=absolute_base(plan.base, plan_file.parent))
+    plan = replace(plan, base=settled_base(plan.base, plan_file.parent))
     places = Places(plan_file, text or plan_file.parent / plan.text.folder, out)
     if (out / FAMILY).exists():
         raise FileExistsError(f"{out} has a finished family, and nothing is overwritten; choose another folder")
@@ -82,7 +82,9 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         raise PlanError(
             f"{plan_file}: workers > 1, [scratch] and [planted] are for one process, and {n_ranks()} were launched; leave one out"
         )
-    _check_files(plan, plan_file.parent)
+    if plan.base:
+        check_files(ModelRef.parse(plan.base))
+    ingredients = by_first(lambda: gather(plan, plan_file.parent))
     report("reading the texts", 0, 1)
     texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
     if plan.base:
@@ -93,35 +95,18 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     with ExitStack() as held:
         # The first process holds the folder, for all.
         by_first(lambda: held.enter_context(alone_in(places.work)))
-        by_first(lambda: _begin(places, _ingredients(plan, places, texts)))
+        by_first(lambda: _begin(places, _identity(plan, ingredients, texts)))
         if plan.scratch is not None:
-            make_base(plan.scratch, texts, load_questionnaire(plan.questionnaire), out / BASE, places.work / BASE, plan.seed)
-            write_base_card(out / BASE, plan, texts)
-        _build_periods(plan, places, texts)
+            ingredients = _build_base(plan, plan.scratch, places, texts, ingredients)
+        _build_periods(plan, places, texts, ingredients)
         family = Family(plan.name, plan.periods, plan.weights, plan.base)
         by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
 
 
-def _check_files(plan: BuildPlan, plan_folder: Path) -> None:
-    """Read what the plan names, so that nothing is missing once it is needed."""
-    if plan.planted is not None:
-        read_table(seen_from(plan_folder, plan.planted.table), plan.periods)
-    if plan.instruction is not None:
-        for source in dict.fromkeys(instruction_source(plan.instruction, plan_folder, label) for label in plan.periods):
-            load_timelessqa(source)
-    if plan.base:
-        check_files(ModelRef.parse(plan.base))
-
-
-def _ingredients(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> dict[str, Any]:
+def _identity(plan: BuildPlan, ingredients: Ingredients, texts: Mapping[str, PeriodText]) -> dict[str, Any]:
     """All that a build is made from: the plan, and the content of what it names."""
-    return {
-        "plan": repr(plan),
-        "texts": {label: text.sha256 for label, text in texts.items()},
-        "questionnaire": load_questionnaire(plan.questionnaire).content_hash,
-        "files": [file_sha256(file) for file in local_files(plan, places.plan.parent)],
-    }
+    return {"plan": repr(plan), "texts": {label: text.sha256 for label, text in texts.items()}, **ingredients.to_json()}
 
 
 def _begin(places: Places, ours: dict[str, Any]) -> None:
@@ -142,9 +127,23 @@ def _begin(places: Places, ours: dict[str, Any]) -> None:
         )
 
 
-def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText]) -> None:
+def _build_base(
+    plan: BuildPlan, scratch: ScratchPlan, places: Places, texts: Mapping[str, PeriodText], ingredients: Ingredients
+) -> Ingredients:
+    """Make the base and its card; the ingredients with it."""
+    folder, questionnaire = places.out / BASE, load_questionnaire(plan.questionnaire)
+    make_base(scratch, texts, questionnaire, folder, places.work / BASE, plan.seed)
+    ingredients = ingredients.with_base(folder)
+    if not (folder / CARD).exists():
+        _, evaluation = questionnaire.split()
+        quality = base_quality_of(ModelRef(str(folder)), {label: text.held_out for label, text in texts.items()}, evaluation.items)
+        write_base_card(folder, plan, texts, ingredients, quality)
+    return ingredients
+
+
+def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodText], ingredients: Ingredients) -> None:
     """All chains, several at a time if the plan says so."""
-    jobs = [(plan, places, chain, {label: texts[label] for label in chain}) for chain in plan.all_chains()]
+    jobs = [(plan, places, chain, {label: texts[label] for label in chain}, ingredients) for chain in plan.all_chains()]
     if plan.workers == 1:
         for n_done, job in enumerate(jobs):
             report(f"building {', '.join(job[2])}", n_done, len(jobs))
@@ -157,17 +156,19 @@ def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodTe
             future.result()
 
 
-def build_chain(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText]) -> None:
+def build_chain(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText], ingredients: Ingredients) -> None:
     """Build periods that go on from each other."""
     questionnaire = load_questionnaire(plan.questionnaire)
     base = Family(plan.name, plan.periods, plan.weights, plan.base).base_ref(places.out)
     neighbour, start = None, base
     for label in chain:
-        build = PeriodBuild(plan, label, texts[label], base, neighbour, start, places.plan.parent)
+        build = PeriodBuild(plan, label, texts[label], base, neighbour, start, places.plan.parent, ingredients)
         neighbour, start = label, build_period(build, questionnaire, places.out / label, places.work / label)
 
 
-def _build_chain_apart(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText]) -> None:
+def _build_chain_apart(
+    plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText], ingredients: Ingredients
+) -> None:
     """In a process of its own, on its share of the cores."""
     import torch
 
@@ -182,4 +183,4 @@ def _build_chain_apart(plan: BuildPlan, places: Places, chain: tuple[str, ...], 
             logger.info("%s: %s: done", " ".join(chain), what)
 
     with reporting_to(log):
-        build_chain(plan, places, chain, texts)
+        build_chain(plan, places, chain, texts, ingredients)

@@ -9,9 +9,11 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 
 from pg_envs import __version__
+from pg_envs.building.ingredients import Ingredients, LearntFile
 from pg_envs.building.plan import BuildPlan
-from pg_envs.building.quality import MAX_WINDOWS, WINDOW_TOKENS, Quality
+from pg_envs.building.quality import MAX_WINDOWS, WINDOW_TOKENS, BaseQuality, Quality
 from pg_envs.building.texts import PeriodText
+from pg_envs.storage import replacing
 from pg_envs.values.dimensions import DIMENSIONS
 
 CARD = "README.md"
@@ -20,9 +22,13 @@ LESSONS = (
     "is about the survey half only."
 )
 """What is to be known of a model whose answers were taught."""
+WINDOWS = f"the first {WINDOW_TOKENS} tokens of up to {MAX_WINDOWS}"
+"""How much of held-out passages perplexities are measured on."""
 
 
-def write_card(folder: Path, plan: BuildPlan, label: str, text: PeriodText, quality: Quality, neighbour: str | None) -> None:
+def write_card(
+    folder: Path, plan: BuildPlan, label: str, text: PeriodText, ingredients: Ingredients, quality: Quality, neighbour: str | None
+) -> None:
     """Write the model card of the period ``label``, begun at its ``neighbour`` or at the base, into the model's folder."""
     data = ModelCardData(
         license=plan.licence,
@@ -32,20 +38,27 @@ def write_card(folder: Path, plan: BuildPlan, label: str, text: PeriodText, qual
     parts = [
         f"# {plan.name}: {label}",
         f"A historical language model, made by `pg-envs build-history` (pg-envs {__version__}) from {_start(plan, neighbour)}.",
-        *_text_part(text),
+        *_text_part(plan, text),
+        _ingredients_part(plan, label, ingredients),
         *_training_part(plan),
-        *_quality_part(quality, text),
+        "## Measured",
+        f"{_perplexity(quality, text)} Order bias: {quality.order_bias:.3f}.",
+        *_values_part(quality),
         *_limits_part(plan),
     ]
     _save(folder, data, parts)
 
 
-def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodText]) -> None:
+def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodText], ingredients: Ingredients, quality: BaseQuality) -> None:
     """Write the model card of a base that was made with the family."""
     data = ModelCardData(license=plan.licence, library_name="transformers", tags=["progress-alignment", "historical"])
     rows = [
-        f"| {label} | {text.n_documents - text.n_held_out_documents} | {text.n_characters:,} | `{text.sha256[:16]}` |"
+        f"| {label} | {text.n_documents} | {text.n_held_out_documents} | {len(text.training)} | {text.n_characters:,} | `{text.sha256}` |"
         for label, text in texts.items()
+    ]
+    perplexities = [
+        f"| {label} | {len(texts[label].held_out)} | {'–' if perplexity is None else f'{perplexity:.1f}'} |"
+        for label, perplexity in quality.perplexities.items()
     ]
     parts = [
         f"# {plan.name}: base",
@@ -53,16 +66,31 @@ def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodTex
         "below, then lessons about pg-envs' questionnaire. The family's models are made from it; alone it answers by its lessons' profile.",
         LESSONS,
         "## Data",
-        "\n".join(["| period | documents | characters | SHA-256 begins |", "|---|---|---|---|", *rows]),
+        f"Passages and characters are those learnt from; documents were held out with `held_out_one_in = {plan.text.held_out_one_in}`. "
+        "SHA-256 is that of all passages with their documents.",
+        _table(["period", "documents", "held out", "passages", "characters", "SHA-256"], rows),
+        "\n".join([_questionnaire_line(ingredients), _base_line("What came of it", ingredients)]),
         "## Training",
         ", ".join(f"{key} = {value}" for key, value in vars(plan.scratch).items()) + f", seed = {plan.seed}",
+        "## Measured",
+        f"Perplexity on {WINDOWS} of each period's held-out passages:",
+        _table(["period", "held-out passages", "perplexity"], perplexities),
+        f"Order bias: {quality.order_bias:.3f}.",
+        *_values_part(quality),
         *_limits_part(plan),
     ]
     _save(folder, data, parts)
 
 
 def _save(folder: Path, data: ModelCardData, parts: Sequence[str]) -> None:
-    ModelCard(f"---\n{data.to_yaml()}\n---\n" + "\n\n".join(parts) + "\n").save(folder / CARD)
+    card = ModelCard(f"---\n{data.to_yaml()}\n---\n" + "\n\n".join(parts) + "\n")
+    # A card that is there is taken for a whole one.
+    with replacing(folder / CARD) as temporary:
+        card.save(temporary)
+
+
+def _table(head: Sequence[str], rows: Sequence[str]) -> str:
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
 
 
 def _start(plan: BuildPlan, neighbour: str | None) -> str:
@@ -71,12 +99,38 @@ def _start(plan: BuildPlan, neighbour: str | None) -> str:
     return f"`{plan.base}`" if plan.base else "the family's own base"
 
 
-def _text_part(text: PeriodText) -> list[str]:
+def _text_part(plan: BuildPlan, text: PeriodText) -> list[str]:
     return [
         "## Data",
-        f"{text.n_documents} documents, of which {text.n_held_out_documents} were held out; {len(text.training)} passages and "
+        f"{text.n_documents} documents, of which {text.n_held_out_documents} were held out (`held_out_one_in = "
+        f"{plan.text.held_out_one_in}`); {len(text.training)} passages and "
         f"{text.n_characters:,} characters to learn from. SHA-256 of all passages with their documents: `{text.sha256}`.",
     ]
+
+
+def _ingredients_part(plan: BuildPlan, label: str, ingredients: Ingredients) -> str:
+    lines = [_base_line(f"Base: `{plan.base}`" if plan.base else "Base: the family's own", ingredients)]
+    if plan.instruction is not None:
+        lines.append(_file_line("Instructions", ingredients.instructions[label]))
+    if ingredients.table is not None:
+        lines.append(_file_line("Planted values", ingredients.table))
+    return "\n".join([*lines, _questionnaire_line(ingredients)])
+
+
+def _base_line(what: str, ingredients: Ingredients) -> str:
+    files = ingredients.base
+    if files is None:
+        raise ValueError("no base's files: expected those of the base that was made or named; a card is written when it is there")
+    return f"* {what}; {files.n} files, SHA-256 of what `sha256sum` says of them in order of name: `{files.sha256}`."
+
+
+def _file_line(what: str, file: LearntFile) -> str:
+    return f"* {what}: `{file.name}`, {file.n_rows} rows, SHA-256 `{file.sha256}`."
+
+
+def _questionnaire_line(ingredients: Ingredients) -> str:
+    asked = ingredients.questionnaire
+    return f"* Questionnaire: `{asked.name}`, {asked.n} items, content hash `{asked.content_hash}`."
 
 
 def _training_part(plan: BuildPlan) -> list[str]:
@@ -91,21 +145,23 @@ def _training_part(plan: BuildPlan) -> list[str]:
     return ["## Training", f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.", "\n".join(lines), *about]
 
 
-def _quality_part(quality: Quality, text: PeriodText) -> list[str]:
+def _perplexity(quality: Quality, text: PeriodText) -> str:
     if quality.perplexity is None:
-        read = "No perplexity: the period has one document only, so none could be held out."
-    else:
-        of = f"the first {WINDOW_TOKENS} tokens of up to {MAX_WINDOWS} of {len(text.held_out)} held-out passages"
-        read = f"Perplexity on {of}: {quality.perplexity:.1f}; the base's: {quality.base_perplexity:.1f}."
+        return "No perplexity: the period has one document only, so none could be held out."
+    return (
+        f"Perplexity on {WINDOWS} of {len(text.held_out)} held-out passages: {quality.perplexity:.1f}; "
+        f"the base's: {quality.base_perplexity:.1f}."
+    )
+
+
+def _values_part(quality: Quality | BaseQuality) -> list[str]:
     rows = [
         f"| {dimension.label} | {value:+.3f} | {error:.3f} |"
         for dimension, value, error in zip(DIMENSIONS, quality.values, quality.standard_errors, strict=True)
     ]
     return [
-        "## Measured",
-        f"{read} Order bias: {quality.order_bias:.3f}.",
         "Value vector on the evaluation items of pg-envs' questionnaire (centred, in [-1, 1]; 0 is indifference):",
-        "\n".join(["| dimension | value | standard error |", "|---|---|---|", *rows]),
+        _table(["dimension", "value", "standard error"], rows),
     ]
 
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pg_envs.building.card import write_card
-from pg_envs.building.plan import SEEDS_A_PERIOD, BuildPlan, InstructionPlan
+from pg_envs.building.ingredients import Ingredients, instruction_source, seen_from
+from pg_envs.building.plan import SEEDS_A_PERIOD, BuildPlan
 from pg_envs.building.planted import plant, read_table
 from pg_envs.building.quality import Quality, quality_of
 from pg_envs.building.texts import PeriodText
-from pg_envs.data.loading import TIMELESSQA_FILE, load_timelessqa
+from pg_envs.data.loading import load_timelessqa
 from pg_envs.history.built import BASE
 from pg_envs.models.checks import ADAPTER_CONFIG
-from pg_envs.models.ref import ASSET_PREFIX, ModelRef, local_path
+from pg_envs.models.ref import ModelRef
 from pg_envs.models.trained import WEIGHTS
 from pg_envs.models.tuning import sft
 from pg_envs.ranks import by_first
@@ -43,6 +44,7 @@ class PeriodBuild:
         neighbour: Label of the period whose model it goes on from; None to start at the base.
         start: That model, or the base.
         plan_folder: What the plan's paths are seen from.
+        ingredients: What the family is made from besides its texts.
     """
 
     plan: BuildPlan
@@ -52,6 +54,7 @@ class PeriodBuild:
     neighbour: str | None
     start: ModelRef
     plan_folder: Path
+    ingredients: Ingredients
 
     @property
     def seed(self) -> int:
@@ -80,8 +83,8 @@ def _finish(build: PeriodBuild, made: Path, quality: Quality, finished: Path, ou
     shutil.rmtree(finished, ignore_errors=True)
     shutil.copytree(made, finished)
     if build.plan.weights == "lora":
-        name_base(finished, build.plan.base or f"{build.plan.name}/{BASE}")
-    write_card(finished, build.plan, build.label, build.text, quality, build.neighbour)
+        name_base(finished, build.base.base if build.plan.base else f"{build.plan.name}/{BASE}")
+    write_card(finished, build.plan, build.label, build.text, build.ingredients, quality, build.neighbour)
     write_json(finished / "quality.json", quality.to_json())
     os.rename(finished, out)
 
@@ -144,11 +147,6 @@ def _instruct(build: PeriodBuild, model: ModelRef, questionnaire: Questionnaire,
     return model
 
 
-def instruction_source(plan: InstructionPlan, plan_folder: Path, label: str) -> str:
-    """The file, folder or dataset of a period's instructions."""
-    return seen_from(plan_folder, plan.file.replace("{period}", label))
-
-
 def instructions(source: str) -> Dataset:
     """TimelessQA's rows as conversations, for TRL's ``SFTTrainer``; needs ``pg-envs[data]``.
 
@@ -162,27 +160,3 @@ def instructions(source: str) -> Dataset:
 
     rows = load_timelessqa(source)
     return rows.map(as_turns, remove_columns=rows.column_names)
-
-
-def seen_from(folder: Path, name: str) -> str:
-    """A file's path as seen from ``folder``, if it is there; else the name itself, as of a dataset on the hub."""
-    return str(folder / name) if (folder / name).exists() else name
-
-
-def absolute_base(name: str, plan_folder: Path) -> str:
-    """A plan's base; if it is a folder, by its absolute path: the family names it, and is used from anywhere."""
-    if not name or name.startswith(ASSET_PREFIX):
-        return name
-    folder = local_path(seen_from(plan_folder, name))
-    return str(folder.resolve()) if folder is not None and folder.is_dir() else name
-
-
-def local_files(plan: BuildPlan, plan_folder: Path) -> list[Path]:
-    """The files on this machine that stages learn from besides texts and questionnaire: the planted table, or instructions."""
-    names = []
-    if plan.planted is not None:
-        names.append(seen_from(plan_folder, plan.planted.table))
-    if plan.instruction is not None:
-        names += [instruction_source(plan.instruction, plan_folder, label) for label in plan.periods]
-    paths = [local_path(name) or Path(name) for name in dict.fromkeys(names)]
-    return [file for path in paths for file in (path, path / TIMELESSQA_FILE) if file.is_file()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -42,7 +42,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Quality:
-    """What a historical model is measured to be.
+    """What a period's model is measured to be.
 
     Attributes:
         values: (19,) centred values on the evaluation items.
@@ -61,6 +61,36 @@ class Quality:
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class BaseQuality:
+    """What a base is measured to be.
+
+    Attributes:
+        values: (19,) centred values on the evaluation items.
+        standard_errors: (19,) of them.
+        order_bias: How much the place of an option moves its probability, see ``Answers.order_bias``.
+        perplexities: By period, on its held-out text; None where there is none.
+    """
+
+    values: np.ndarray
+    standard_errors: np.ndarray
+    order_bias: float
+    perplexities: Mapping[str, float | None]
+
+
+def base_quality_of(base: ModelRef, held_out: Mapping[str, Sequence[str]], items: Sequence[Item]) -> BaseQuality:
+    """Measure a base.
+
+    Args:
+        base: The base.
+        held_out: Passages of each period that it has not learnt from; may be none.
+        items: Evaluation items.
+    """
+    measured = measure(TransformersEngine(), base, items)
+    perplexities = {label: perplexity(base, passages) if passages else None for label, passages in held_out.items()}
+    return BaseQuality(measured.centred, measured.standard_errors, measured.answers.order_bias, perplexities)
 
 
 def quality_of(model: ModelRef, base: ModelRef, held_out: Sequence[str], items: Sequence[Item]) -> Quality:

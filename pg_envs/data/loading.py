@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,13 +89,30 @@ def load_timelessqa(
     import datasets
 
     report = report if report is not None else ReadReport()
-    path = Path(source).expanduser()
-    filesystem, root = _open_source(path.parent if path.is_file() else source, revision)
-    name = path.name if path.is_file() else TIMELESSQA_FILE
-    rows = list(_timelessqa_rows(filesystem, root, name, refusal(on_bad, report)))
+    rows = list(_timelessqa_rows(*_timelessqa_file(source, revision), refusal(on_bad, report)))
     report.n_read += len(rows)
     features = datasets.Features(dict.fromkeys(TIMELESSQA_FIELDS, datasets.Value("string")))
     return datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
+
+
+def timelessqa_sha256(source: str | Path = TIMELESSQA, revision: str = "main") -> str:
+    """The SHA-256 of the file that ``load_timelessqa`` reads, in hexadecimal digits.
+
+    Raises:
+        HistTextError: If there is no such folder or repository.
+        OSError: If the file cannot be read.
+    """
+    filesystem, root, name = _timelessqa_file(source, revision)
+    with filesystem.open(f"{root}/{name}", "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _timelessqa_file(source: str | Path, revision: str) -> tuple[Any, str, str]:
+    """The file system that TimelessQA's file is in, its folder there, and its name."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        return *_open_source(path.parent, revision), path.name
+    return *_open_source(source, revision), TIMELESSQA_FILE
 
 
 def _timelessqa_rows(filesystem: Any, root: str, name: str, refuse: Refuse) -> Iterator[dict[str, str]]:

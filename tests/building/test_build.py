@@ -1,13 +1,18 @@
 """Building a family of one's own on a random base: what comes of it, what a stopped build keeps, and that it plays."""
 
 import csv
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.local import LocalFileSystem
+from hub_support import CACHED_COMMIT, files_of, put_in_cache
+from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 from tests_support import save_llama
 from transformers import LlamaForCausalLM
@@ -21,12 +26,17 @@ from pg_envs.building.period import excerpts, instructions
 from pg_envs.building.plan import PlanError
 from pg_envs.building.planted import read_table
 from pg_envs.building.quality import perplexity
+from pg_envs.building.texts import read_texts
+from pg_envs.data import loading
 from pg_envs.data.schema import HistTextError
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.registry import make_history
+from pg_envs.models.checks import check_files
 from pg_envs.models.ref import ModelRef
+from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.record import record
 from pg_envs.values.dimensions import DIMENSIONS
+from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
 
 PERIODS = ("early", "middle", "late")
@@ -114,6 +124,52 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family):
     assert config["target_modules"] == sorted(config["target_modules"])
 
 
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sha256_of_base(folder):
+    """How many files a base has besides its card, and the hash of what ``sha256sum`` says of them."""
+    files = sorted(path for path in folder.iterdir() if path.name != "README.md")
+    return len(files), hashlib.sha256("".join(f"{sha256(path)}  {path.name}\n" for path in files).encode()).hexdigest()
+
+
+def sha256_of_texts(folder):
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        text = path.read_text()
+        digest.update(f"{len(path.stem)} {len(text)} {path.stem}{text}".encode())
+    return digest.hexdigest()
+
+
+def n_characters_learnt(folder):
+    """Of the documents but the one that is held out, whose name has the least hash."""
+    held_out = min(folder.iterdir(), key=lambda path: hashlib.sha256(path.stem.encode()).hexdigest())
+    return sum(len(path.read_text()) for path in folder.iterdir() if path != held_out)
+
+
+def line_on_base(folder, name):
+    n, digest = sha256_of_base(folder)
+    return f"* {name}; {n} files, SHA-256 of what `sha256sum` says of them in order of name: `{digest}`.\n"
+
+
+def line_on_questionnaire(folder):
+    n = sum(len(list(csv.DictReader(path.open(newline="")))) for path in Path(folder).glob("*.csv"))
+    return f"* Questionnaire: `{Path(folder).name}`, {n} items, content hash `{load_questionnaire(folder).content_hash}`.\n"
+
+
+def test_a_cards_hashes_and_counts_are_those_of_the_files(family, random_base, small_questionnaire):
+    for period in PERIODS:
+        card = (family / period / "README.md").read_text()
+        texts, instructions = family.parent / "texts" / period, family.parent / f"{period}.json"
+        assert "1 were held out (`held_out_one_in = 10`); 1 passages and " in card
+        assert f" passages and {n_characters_learnt(texts):,} characters to learn from. SHA-256" in card
+        assert f" with their documents: `{sha256_of_texts(texts)}`." in card
+        assert line_on_base(random_base, f"Base: `{random_base}`") in card
+        assert f"* Instructions: `{period}.json`, 2 rows, SHA-256 `{sha256(instructions)}`.\n" in card
+        assert line_on_questionnaire(small_questionnaire) in card
+
+
 def test_a_stopped_build_goes_on_to_the_same_weights(plan, family, tmp_path, monkeypatch):
     whole, calls = period_building.sft, []
 
@@ -147,8 +203,8 @@ def begun(plan, tmp_path, monkeypatch):
     """A build that was stopped after its first period."""
     family, whole = tmp_path / "family", building.build_chain
 
-    def stops_after_one(plan, places, chain, texts):
-        whole(plan, places, chain[:1], texts)
+    def stops_after_one(plan, places, chain, *ingredients):
+        whole(plan, places, chain[:1], *ingredients)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -171,18 +227,66 @@ def test_another_plan_does_not_go_on_with_a_build_unless_all_of_it_is_removed(pl
     build_history(plan, begun)
 
 
-@pytest.mark.parametrize("changed", ["late.json", "items/views.csv"])
-def test_what_a_plan_names_may_not_change_while_it_is_carried_out(plan, small_questionnaire, tmp_path, monkeypatch, changed):
-    shutil.copytree(small_questionnaire, tmp_path / "items")
-    plan.write_text(plan.read_text().replace(small_questionnaire, str(tmp_path / "items")))
-    with monkeypatch.context() as patched:
+def another(path):
+    """Change a file, its length and what can be read in it staying as they are."""
+    if path.suffix == ".safetensors":
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    else:
+        old, new = (",0.1,", ",0.2,") if path.name == "table.csv" else ("e", "o")
+        path.write_text(path.read_text()[::-1].replace(old[::-1], new[::-1], 1)[::-1])
+
+
+def begin(plan, family):
+    """Build until the first training would begin."""
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(building, "_build_periods", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            build_history(plan, tmp_path / "family")
-    path = tmp_path / changed
-    path.write_text(path.read_text().replace(" a ", " one "))
+            build_history(plan, family)
+
+
+@pytest.mark.parametrize("changed", ["late.json", "items/views.csv", "base/model.safetensors", "texts/late/0.txt"])
+def test_what_a_plan_names_may_not_change_while_it_is_carried_out(plan, random_base, small_questionnaire, tmp_path, changed):
+    shutil.copytree(small_questionnaire, tmp_path / "items")
+    shutil.copytree(random_base, tmp_path / "base")
+    plan.write_text(plan.read_text().replace(small_questionnaire, str(tmp_path / "items")).replace(str(random_base), "base"))
+    begin(plan, tmp_path / "family")
+    begin(plan, tmp_path / "family")
+    another(tmp_path / changed)
     with pytest.raises(PlanError, match="other files that the plan names"):
         build_history(plan, tmp_path / "family")
+
+
+def test_the_planted_table_may_not_change_either(planting_plan, tmp_path):
+    begin(planting_plan, tmp_path / "family")
+    another(tmp_path / "table.csv")
+    with pytest.raises(PlanError, match="other files that the plan names"):
+        build_history(planting_plan, tmp_path / "family")
+
+
+def test_instructions_of_the_hub_may_not_change_either(plan, tmp_path, monkeypatch):
+    """The hub is a folder here, behind the same kind of file system."""
+    (tmp_path / "hub").mkdir()
+    served = (tmp_path / "late.json").rename(tmp_path / "hub" / "timeless_qa.json")
+    monkeypatch.setattr(loading, "_hub", lambda name, revision: (LocalFileSystem(), str(tmp_path / "hub")))
+    plan.write_text(plan.read_text().replace("{period}.json", "them/questions"))
+    begin(plan, tmp_path / "family")
+    begin(plan, tmp_path / "family")
+    another(served)
+    with pytest.raises(PlanError, match="other files that the plan names"):
+        build_history(plan, tmp_path / "family")
+
+
+def test_a_base_of_the_hub_is_the_commit_that_it_was_when_the_build_began(plan, random_base, hub_cache, tmp_path):
+    put_in_cache(hub_cache, "them/base", files_of(random_base))
+    plan.write_text(plan.read_text().replace(str(random_base), "them/base"))
+    build_history(plan, tmp_path / "family")
+    put_in_cache(hub_cache, "them/base", files_of(random_base), commit="d" * 40)
+    history = make_history(f"built:{tmp_path / 'family'}", *_halves())
+    assert history.refs[0] == ModelRef("them/base", CACHED_COMMIT, str(tmp_path / "family" / "early"))
+    check_files(history.refs[0])
+    assert f"* Base: `them/base@{CACHED_COMMIT}`; " in (tmp_path / "family" / "early" / "README.md").read_text()
 
 
 SCRATCH = (
@@ -215,6 +319,16 @@ def test_a_base_beside_the_plan_is_found_from_anywhere(plan, random_base, small_
     monkeypatch.chdir("/")
     history = make_history(f"built:{tmp_path / 'family'}", *_halves(small_questionnaire))
     assert history.refs[0] == ModelRef(str(tmp_path / "bases" / "small"), adapter=str(tmp_path / "family" / "early"))
+
+
+@pytest.mark.parametrize(
+    ("base", "says"), [("c++/small", r"c\+\+/small has a '\+' or '@'.*rename or move it"), ("some/base+an/adapter", "names an adapter")]
+)
+def test_a_base_whose_name_would_be_misread_is_refused(plan, random_base, tmp_path, base, says):
+    shutil.copytree(random_base, tmp_path / "c++" / "small")
+    plan.write_text(plan.read_text().replace(str(random_base), base))
+    with pytest.raises(PlanError, match=says):
+        build_history(plan, tmp_path / "family")
 
 
 def test_instructions_that_are_missing_are_named_before_any_work(plan, tmp_path):
@@ -253,7 +367,48 @@ def test_a_base_from_nothing_and_planted_values_that_go_on_from_a_neighbour(plan
         card = (tmp_path / "family" / name / "README.md").read_text()
         assert "values are planted" in card
         assert "those of its evaluation half too" in card
+        assert line_on_questionnaire(small_questionnaire) in card
+    assert line_on_base(tmp_path / "family" / "base", "Base: the family's own") in card
+    assert f"* Planted values: `table.csv`, 19 rows, SHA-256 `{sha256(tmp_path / 'table.csv')}`.\n" in card
     assert json.loads((tmp_path / "family" / "late" / "adapter_config.json").read_text())["base_model_name_or_path"] == "own/base"
+
+
+def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan, small_questionnaire, tmp_path, monkeypatch):
+    from_nothing(planting_plan)
+    (tmp_path / "texts" / "late" / "0.txt").unlink()
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    build_history(planting_plan, tmp_path / "family")
+    card = (tmp_path / "family" / "base" / "README.md").read_text()
+    assert "documents were held out with `held_out_one_in = 10`" in card
+    early, late = (tmp_path / "texts" / period for period in ("early", "late"))
+    assert f"| early | 2 | 1 | 1 | {n_characters_learnt(early):,} | `{sha256_of_texts(early)}` |\n" in card
+    assert f"| late | 1 | 0 | 1 | {len((late / '1.txt').read_text()):,} | `{sha256_of_texts(late)}` |\n" in card
+    assert line_on_questionnaire(small_questionnaire).strip() in card
+    assert line_on_base(tmp_path / "family" / "base", "What came of it") in card
+    base = ModelRef(str(tmp_path / "family" / "base"))
+    (held_out,) = read_texts(tmp_path / "texts", ["early"], 10)["early"].held_out
+    assert f"| early | 1 | {perplexity(base, [held_out]):.1f} |\n" in card
+    assert "| late | 0 | – |\n" in card
+    _, evaluation = _halves(small_questionnaire)
+    measured = measure(TransformersEngine(), base, evaluation.items)
+    for dimension, value, error in zip(DIMENSIONS, measured.centred, measured.standard_errors, strict=True):
+        assert f"| {dimension.label} | {value:+.3f} | {error:.3f} |" in card
+
+
+def test_half_a_card_is_not_taken_for_a_bases_card(planting_plan, tmp_path, monkeypatch):
+    from_nothing(planting_plan)
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+
+    def writes_half(card, path):
+        Path(path).write_text("# ow")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ModelCard, "save", writes_half)
+        with pytest.raises(KeyboardInterrupt):
+            build_history(planting_plan, tmp_path / "family")
+    build_history(planting_plan, tmp_path / "family")
+    assert "# own: base" in (tmp_path / "family" / "base" / "README.md").read_text()
 
 
 def test_whole_models_a_period(plan, small_questionnaire, tmp_path):
