@@ -69,7 +69,7 @@ def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodTex
         f"Passages and characters are those learnt from; documents were held out with `held_out_one_in = {plan.text.held_out_one_in}`. "
         "SHA-256 is that of all passages with their documents.",
         _table(["period", "documents", "held out", "passages", "characters", "SHA-256"], rows),
-        "\n".join([_questionnaire_line(ingredients), _base_line("What came of it", ingredients)]),
+        "\n".join([_questionnaire_line(ingredients), _base_line("This base", ingredients)]),
         "## Training",
         ", ".join(f"{key} = {value}" for key, value in vars(plan.scratch).items()) + f", seed = {plan.seed}",
         "## Measured",

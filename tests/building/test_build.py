@@ -384,7 +384,7 @@ def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan,
     assert f"| early | 2 | 1 | 1 | {n_characters_learnt(early):,} | `{sha256_of_texts(early)}` |\n" in card
     assert f"| late | 1 | 0 | 1 | {len((late / '1.txt').read_text()):,} | `{sha256_of_texts(late)}` |\n" in card
     assert line_on_questionnaire(small_questionnaire).strip() in card
-    assert line_on_base(tmp_path / "family" / "base", "What came of it") in card
+    assert line_on_base(tmp_path / "family" / "base", "This base") in card
     base = ModelRef(str(tmp_path / "family" / "base"))
     (held_out,) = read_texts(tmp_path / "texts", ["early"], 10)["early"].held_out
     assert f"| early | 1 | {perplexity(base, [held_out]):.1f} |\n" in card

@@ -1,5 +1,6 @@
 """The shipped weights keep what the family promises."""
 
+import hashlib
 import os
 import tarfile
 
@@ -111,8 +112,24 @@ def test_bfloat16_moves_values_by_less_than_a_hundredth(engine, measurements, in
         assert np.abs(in_float32[century].centred - measurements[century].centred).max() < 0.01
 
 
+@pytest.mark.parametrize("name", ["base", *CENTURIES])
+def test_cards_are_of_the_base_the_table_and_the_questionnaire_that_are_shipped(name):
+    folder = local_path("pg_envs:histtiny")
+    card = (folder / name / "README.md").read_text()
+    files = sorted(path for path in (folder / "base").iterdir() if path.name != "README.md")
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    assert (
+        f"; {len(files)} files, SHA-256 of what `sha256sum` says of them in order of name: `{hashlib.sha256(sums.encode()).hexdigest()}`"
+        in card
+    )
+    questionnaire = load_questionnaire()
+    assert f"`bundled`, {len(questionnaire)} items, content hash `{questionnaire.content_hash}`" in card
+    table = hashlib.sha256((folder / "planted.csv").read_bytes()).hexdigest()
+    assert (f"`pg_envs:histtiny/planted.csv`, 19 rows, SHA-256 `{table}`" in card) == (name != "base")
+
+
 @pytest.fixture(scope="module")
-def held_out(tmp_path_factory):
+def texts(tmp_path_factory):
     archive = os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data", "histtext", "histtext.tar.xz")
     if not os.path.exists(archive):
         pytest.skip("the historical text is not beside the checkout")
@@ -120,7 +137,21 @@ def held_out(tmp_path_factory):
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     plan = read_plan(local_path("pg_envs:histtiny/plan.toml"))
-    return {century: text.held_out for century, text in read_texts(folder / "histtext", CENTURIES, plan.text.held_out_one_in).items()}
+    return read_texts(folder / "histtext", CENTURIES, plan.text.held_out_one_in)
+
+
+@pytest.fixture(scope="module")
+def held_out(texts):
+    return {century: text.held_out for century, text in texts.items()}
+
+
+def test_cards_tell_of_the_historical_text(texts):
+    folder = local_path("pg_envs:histtiny")
+    of_base = (folder / "base" / "README.md").read_text()
+    for century, text in texts.items():
+        counts = f"| {text.n_documents} | {text.n_held_out_documents} | {len(text.training)} | {text.n_characters:,} |"
+        assert f"| {century} {counts} `{text.sha256}` |\n" in of_base
+        assert f"passages with their documents: `{text.sha256}`" in (folder / century / "README.md").read_text()
 
 
 @pytest.mark.parametrize("century", CENTURIES)
