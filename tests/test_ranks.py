@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import two_processes
 from safetensors.torch import load_file
 
@@ -61,23 +62,30 @@ def alone(task, tmp_path_factory):
     return folder
 
 
-def assert_same_policy(one, two):
-    one, two = (load_file(folder / "adapter_model.safetensors") for folder in (one, two))
+def assert_same_policy(one, two, base=None):
+    """Of adapters, or of whole models that began as ``base``."""
+    file = "model.safetensors" if base else "adapter_model.safetensors"
+    one, two = (load_file(folder / file) for folder in (one, two))
     assert one.keys() == two.keys()
-    moved = max(float(weights.abs().max()) for name, weights in one.items() if "lora_B" in name)
+    # An adapter's B begins as zeros.
+    start = load_file(base / file) if base else {name: torch.zeros(()) for name in one if "lora_B" in name}
+    moved = max(float((one[name] - weights).abs().max()) for name, weights in start.items())
     apart = max(float((one[name] - two[name]).abs().max()) for name in one)
     # Tight, since both have read the very same examples in every step; a step of other examples moves weights by a few hundredths.
     assert moved > 0.02
     assert apart < 1e-3
 
 
-def test_two_processes_build_the_family_of_one(launched, task, tmp_path):
+@pytest.mark.parametrize("weights", ["lora", "full"])
+def test_two_processes_build_the_family_of_one(launched, task, tmp_path, weights):
     _, reports = launched
-    assert [report["built"] for report in reports] == [0, 0]
-    two_processes.write_plan(tmp_path / "plan", task["base"], task["questionnaire"])
+    assert [report[f"built {weights}"] for report in reports] == [0, 0]
+    two_processes.write_plan(tmp_path / "plan", task["base"], task["questionnaire"], weights)
     build_history(tmp_path / "plan" / "plan.toml", tmp_path / "family")
+    built, base = Path(task["folder"]) / "work" / f"family-{weights}", Path(task["base"]) if weights == "full" else None
     for period in ("early", "late"):
-        assert_same_policy(tmp_path / "family" / period, Path(task["folder"]) / "work" / "family" / period)
+        assert_same_policy(tmp_path / "family" / period, built / period, base)
+        assert (built.with_name(f"{built.name}.work") / period / "instructed").exists()
 
 
 @pytest.mark.parametrize("trained", ["dpo", "sft"])
@@ -124,7 +132,7 @@ def test_only_the_first_writes(launched, task):
     assert second["written"] == []
     assert any("result.json" in what for what in first["written"])
     left = {entry.name for entry in (Path(task["folder"]) / "work").iterdir()}
-    assert left == {"dpo", "sft", "rloo", "run", "family", "family.work"}
+    assert left == {"dpo", "sft", "rloo", "run", "family-lora", "family-lora.work", "family-full", "family-full.work"}
 
 
 def test_questions_are_shared_out_and_all_are_told_all_answers(launched, task):

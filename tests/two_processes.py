@@ -45,14 +45,18 @@ def train(base, folder):
     return first, sft(first, PAIRS.rename_column("chosen", "completion").remove_columns("rejected"), folder / "sft", 1, SFT)
 
 
-def write_plan(folder, base, questionnaire):
-    """The plan of a family of two periods, with its text."""
+def write_plan(folder, base, questionnaire, weights):
+    """The plan of a family of two periods, with its text and instructions."""
     for period, sentence in (("early", "The old keep the law of their fathers. "), ("late", "Everyone may speak. ")):
         (folder / "texts" / period).mkdir(parents=True)
         (folder / "texts" / period / "all.txt").write_text(60 * sentence)
+        rows = [{"instruction": "Say a law.", "input": f"Number {i}", "output": (1 + i % 3) * sentence} for i in range(8)]
+        (folder / f"{period}.json").write_text(json.dumps(rows))
     (folder / "plan.toml").write_text(
-        f'name = "own"\nperiods = ["early", "late"]\nbase = "{base}"\nquestionnaire = "{questionnaire}"\n[text]\nfolder = "texts"\n'
+        f'name = "own"\nperiods = ["early", "late"]\nbase = "{base}"\nquestionnaire = "{questionnaire}"\nweights = "{weights}"\n'
+        '[text]\nfolder = "texts"\n'
         "[pretraining]\nlearning_rate = 1e-2\nexcerpt_characters = 100\nbatch_size = 4\nn_epochs = 3.0\n"
+        '[instruction]\nfile = "{period}.json"\nlearning_rate = 1e-2\nbatch_size = 4\n'
     )
 
 
@@ -122,8 +126,11 @@ if __name__ == "__main__":
     report = {"n_ranks": n_ranks(), "process": os.getpid()}
     train(task["base"], folder / "work")
     report["judged"] = train_on_policy(task["base"], folder / "work")
-    write_plan(folder / f"plan{rank()}", task["base"], task["questionnaire"])
-    report["built"] = main(["build-history", str(folder / f"plan{rank()}" / "plan.toml"), "--out", str(folder / "work" / "family")])
+    for weights in ("lora", "full"):
+        plan = folder / f"plan{rank()}-{weights}"
+        write_plan(plan, task["base"], task["questionnaire"], weights)
+        out = folder / "work" / f"family-{weights}"
+        report[f"built {weights}"] = main(["build-history", str(plan / "plan.toml"), "--out", str(out)])
     report["exit_code"] = run(task["refs"], task["questionnaire"], folder / "work")
     engine = make_engine("transformers")
     for n in (len(QUESTIONS), 1):
