@@ -1,8 +1,10 @@
 """The examples and the README's loop run as they stand; those that train agents for minutes are followed to the run's beginning."""
 
 import functools
+import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,29 @@ def test_forecast_on_simulated(tmp_path):
     scores = [float(score) for score in re.findall(r"mean score (\d\.\d+)", run("simulated_forecast.py", cwd=tmp_path).stdout)]
     assert len(scores) == 2
     assert scores[1] > scores[0]
+
+
+def own_plan(folder, base, questionnaire):
+    """The example's plan with its text and instructions, three periods, but a random base, few items and one pass."""
+    shutil.copytree(ROOT / "examples" / "own_history", folder)
+    path = folder / "plan.toml"
+    plan, n_passes = re.subn(r"n_epochs = \S+", "n_epochs = 1.0", path.read_text())
+    plan, n_bases = re.subn(r'base = "\S+"', f'base = "{base}"\nquestionnaire = "{questionnaire}"', plan)
+    assert (n_passes, n_bases) == (2, 1)
+    path.write_text(plan)
+    return path
+
+
+def test_own_history_from_a_folder_of_text_to_a_follow_run(random_base, small_questionnaire, tmp_path):
+    plan = own_plan(tmp_path / "mine", random_base, small_questionnaire)
+    said = run("own_history.py", "here", str(plan), cwd=tmp_path).stdout
+    rewards = re.findall(r"^(middle|late): reward ([+-]\d\.\d{3})$", said, re.MULTILINE)
+    assert [period for period, _ in rewards] == ["middle", "late"]
+    score = re.search(r"^score ([+-]\d\.\d{3}); .* in here/family$", said, re.MULTILINE).group(1)
+    assert float(score) == pytest.approx(sum(float(reward) for _, reward in rewards) / 2, abs=0.0011)
+    assert all((tmp_path / "here" / "family" / period / "README.md").exists() for period in ("early", "middle", "late"))
+    assert json.loads((tmp_path / "here" / "recording" / "manifest.json").read_text())["centuries"] == ["early", "middle", "late"]
+    assert len([*(tmp_path / "here" / "policies").rglob("adapter_model.safetensors")]) == 2
 
 
 def test_trl_custom_loop_on_random_models(on_few_items, tiny_family, tmp_path, monkeypatch, capsys):

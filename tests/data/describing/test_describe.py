@@ -90,6 +90,30 @@ def test_the_command_warns_and_gives_the_same_again(text, tmp_path, no_pictures,
 
 
 @pytest.mark.parametrize(
+    ("early", "late", "says"),
+    [
+        (
+            "sermon",
+            "law",
+            {"Genre is confounded with century: Cramér's V 1.00 over 40 documents", "single genre: C013 (sermon), C014 (law)."},
+        ),
+        ("sermon law", "law sermon", set()),
+        ("sermon law law law", "law sermon sermon sermon", {"Genre is confounded with century: Cramér's V 0.4"}),
+        ("sermon law", "letter", {"Genre is confounded with century", "single genre: C014 (letter)."}),
+    ],
+)
+def test_a_genre_that_differs_between_centuries_is_warned_of(tmp_path, no_pictures, capsys, early, late, says):
+    for century, year, genres in (("C013", 1215, early.split()), ("C014", 1301, late.split())):
+        passages = [passage(year=year, document_id=f"{year}/{i}", genre=genres[i % len(genres)]) for i in range(20)]
+        write(tmp_path / "in", century, f"{year}.json", passages)
+    assert cli.main(["describe", str(tmp_path / "in"), "--sample", "1", "--out", str(tmp_path / "out")]) == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ") and "genre" in line]
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert len(warned) == len(says) == sum(line.startswith("* **Warning.**") and "genre" in line for line in page.splitlines())
+    assert all(any(part in line for line in warned) for part in says)
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["nowhere", "--out", "out"], "no folder 'nowhere'"),
