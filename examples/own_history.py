@@ -12,6 +12,7 @@ import gymnasium as gym
 import pg_envs  # noqa: F401  (registers the environments)
 from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
 from pg_envs.building.build import build_history
+from pg_envs.building.ingredients import questionnaire_source
 from pg_envs.building.plan import read_plan
 from pg_envs.display import LiveDisplay, quieten_libraries
 from pg_envs.progress import reporting_to
@@ -20,7 +21,7 @@ from pg_envs.runner import run_episode
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/example-own-history")
 plan = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "own_history" / "plan.toml"
-questionnaire = read_plan(plan).questionnaire
+questionnaire = questionnaire_source(read_plan(plan), plan.parent)
 folder.mkdir(parents=True, exist_ok=True)
 quieten_libraries()
 with LiveDisplay("own history") as display, reporting_to(display.report):

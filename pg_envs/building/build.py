@@ -17,7 +17,7 @@ from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
-from pg_envs.building.ingredients import Ingredients, gather, settled_base
+from pg_envs.building.ingredients import Ingredients, gather, questionnaire_source, settled_base
 from pg_envs.building.period import PeriodBuild, build_period
 from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
 from pg_envs.building.quality import base_quality_of
@@ -131,7 +131,7 @@ def _build_base(
     plan: BuildPlan, scratch: ScratchPlan, places: Places, texts: Mapping[str, PeriodText], ingredients: Ingredients
 ) -> Ingredients:
     """Make the base and its card; the ingredients with it."""
-    folder, questionnaire = places.out / BASE, load_questionnaire(plan.questionnaire)
+    folder, questionnaire = places.out / BASE, load_questionnaire(questionnaire_source(plan, places.plan.parent))
     make_base(scratch, texts, questionnaire, folder, places.work / BASE, plan.seed)
     ingredients = ingredients.with_base(folder)
     if not (folder / CARD).exists():
@@ -158,7 +158,7 @@ def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodTe
 
 def build_chain(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText], ingredients: Ingredients) -> None:
     """Build periods that go on from each other."""
-    questionnaire = load_questionnaire(plan.questionnaire)
+    questionnaire = load_questionnaire(questionnaire_source(plan, places.plan.parent))
     base = Family(plan.name, plan.periods, plan.weights, plan.base).base_ref(places.out)
     neighbour, start = None, base
     for label in chain:

@@ -16,7 +16,7 @@ from pg_envs.models.bases import WANTED, base_folder, pinned
 from pg_envs.models.ref import ASSET_PREFIX, ModelRef, local_path
 from pg_envs.progress import report
 from pg_envs.storage import file_sha256
-from pg_envs.values.questionnaire import load_questionnaire
+from pg_envs.values.questionnaire import BUNDLED, load_questionnaire
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def gather(plan: BuildPlan, plan_folder: Path) -> Ingredients:
         QuestionnaireError: If there is no such questionnaire.
         ModelRefError: If the base's files cannot be had.
     """
-    questionnaire = load_questionnaire(plan.questionnaire)
+    questionnaire = load_questionnaire(questionnaire_source(plan, plan_folder))
     table, instructions = None, {}
     if plan.planted is not None:
         table = _table(plan.planted.table, plan_folder, plan.periods)
@@ -148,6 +148,11 @@ def base_files(folder: Path) -> BaseFiles:
 def instruction_source(plan: InstructionPlan, plan_folder: Path, label: str) -> str:
     """The file, folder or dataset of a period's instructions."""
     return seen_from(plan_folder, plan.file.replace("{period}", label))
+
+
+def questionnaire_source(plan: BuildPlan, plan_folder: Path) -> str:
+    """The name or folder of the plan's questionnaire, as environments take it."""
+    return plan.questionnaire if plan.questionnaire == BUNDLED else seen_from(plan_folder, plan.questionnaire)
 
 
 def seen_from(folder: Path, name: str) -> str:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pg_envs.history.base import are_labels
+from pg_envs.history.built import BASE
 from pg_envs.models.ref import Weights
 from pg_envs.models.tuning_config import TuningConfig
+from pg_envs.values.dimensions import WORLDVIEWS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 NOTHING_ELSE: Any = {"extra": "forbid"}
 """For pydantic: a key that no field has is an error."""
 
+Count = Annotated[int, Field(ge=1)]
+"""A number of things of which there must be some."""
+AnyCount = Annotated[int, Field(ge=0)]
+"""The same where there may be none."""
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A number above 0."""
 SEEDS_A_PERIOD = 10
-"""Seeds of a period's stages lie within so many."""
-MAX_STAGES = SEEDS_A_PERIOD - 1
-"""Of planting; the first of a period's stages is the pretraining."""
+"""Seeds of a period's stages lie within so many, of which the first is the pretraining's."""
+Stages = Annotated[tuple[tuple[Count, Rate], ...], Field(min_length=1, max_length=SEEDS_A_PERIOD - 1)]
+"""Steps and learning rate of each stage of planting."""
+NAME = re.compile(r"(?![\s.])[^/\\\x00-\x1f\x7f]+")
 
 
 class PlanError(ValueError):
@@ -41,15 +56,15 @@ class Training:
     """Rates and sizes of one stage; see ``TuningConfig``."""
 
     __pydantic_config__ = NOTHING_ELSE
-    learning_rate: float = 1e-3
+    learning_rate: Rate = 1e-3
     """Peak rate; 8B models want about a hundredth."""
-    n_epochs: float = 1.0
+    n_epochs: Rate = 1.0
     """Passes over the stage's data."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Examples a step."""
-    max_length_tokens: int = 512
-    """Longer examples are cut."""
-    save_every_steps: int | None = None
+    max_length_tokens: Annotated[int, Field(ge=2)] = 512
+    """Longer examples are cut; of one token nothing is learnt."""
+    save_every_steps: Count | None = None
     """Write a checkpoint so often, from which a killed training goes on; None: a stage begins anew."""
 
     def tuning(self, weights: Weights, lora_rank: int) -> TuningConfig:
@@ -70,11 +85,11 @@ class Training:
 class PretrainingPlan(Training):
     """Continued pretraining on a period's text."""
 
-    excerpt_characters: int = 900
+    excerpt_characters: Count = 900
     """Texts are cut to pieces of this length."""
-    n_excerpts: int | None = None
+    n_excerpts: Count | None = None
     """So many pieces, drawn anywhere; None: the whole text, cut from beginning to end."""
-    n_excerpts_after_neighbour: int | None = None
+    n_excerpts_after_neighbour: Count | None = None
     """The same for periods that go on from their neighbour; None: as the others."""
 
 
@@ -88,14 +103,14 @@ class InstructionPlan(Training):
 
 @dataclass(frozen=True)
 class PlantedPlan:
-    """Instruction tuning on questionnaire answers drawn from known values, which are thereby planted; at most ``MAX_STAGES`` stages."""
+    """Instruction tuning on questionnaire answers drawn from known values, which are thereby planted."""
 
     __pydantic_config__ = NOTHING_ELSE
     table: str
     """CSV with a column ``dimension`` and one a period, or ``pg_envs:histtiny/planted.csv``. Seen from the plan's folder."""
-    stages: tuple[tuple[int, float], ...] = ((100, 3e-3), (50, 1.5e-3))
+    stages: Stages = ((100, 3e-3), (50, 1.5e-3))
     """Steps and learning rate of each stage; from the second on, what is measured corrects what answers are drawn from."""
-    stages_after_neighbour: tuple[tuple[int, float], ...] = ((60, 2e-3), (40, 1.5e-3))
+    stages_after_neighbour: Stages = ((60, 2e-3), (40, 1.5e-3))
     """The same for periods that go on from their neighbour."""
 
 
@@ -104,18 +119,27 @@ class ScratchPlan:
     """A small base made from nothing, on all periods' text and lessons about the questionnaire."""
 
     __pydantic_config__ = NOTHING_ELSE
-    hidden_size: int = 256
-    intermediate_size: int = 1024
-    n_layers: int = 3
-    n_heads: int = 4
-    n_key_value_heads: int = 2
-    learning_rate: float = 1.5e-3
-    n_text_steps: int = 700
+    hidden_size: Annotated[int, Field(ge=2 * WORLDVIEWS.start)] = 256
+    """At least two directions for every dimension but the worldviews, in which the last lessons put what is at stake."""
+    intermediate_size: Count = 1024
+    n_layers: Count = 3
+    n_heads: Count = 4
+    n_key_value_heads: Count = 2
+    learning_rate: Rate = 1.5e-3
+    n_text_steps: AnyCount = 700
     """Steps of language modelling before the first lesson."""
-    n_lesson_steps: int = 3000
+    n_lesson_steps: Count = 3000
     """Steps under one strong profile, text mixed in."""
-    n_stake_steps: int = 880
+    n_stake_steps: Count = 880
     """Steps in which what is at stake becomes readable."""
+
+    def __post_init__(self) -> None:
+        """Refuse heads that the width cannot be shared out to; a head turns pairs of numbers by their place."""
+        if self.hidden_size % (2 * self.n_heads) or self.n_heads % self.n_key_value_heads:
+            raise ValueError(
+                f"hidden_size={self.hidden_size}, n_heads={self.n_heads}, n_key_value_heads={self.n_key_value_heads}: expected an even "
+                "number for each head, and as many heads for each key-value head"
+            )
 
 
 @dataclass(frozen=True)
@@ -132,7 +156,7 @@ class BuildPlan:
         scratch: How the base is made, if it is made here.
         instruction: Instruction tuning from a file, or none.
         planted: Instruction tuning that plants values, or none.
-        questionnaire: What values are planted and measured on, as an environment's.
+        questionnaire: What values are planted and measured on, as an environment's; a folder is seen from the plan's.
         weights: ``lora``: adapters on one base; ``full``: a whole model a period.
         lora_rank: Of new adapters.
         chains: Periods that go on from each other, each chain from the base; a period in no chain starts at the base.
@@ -152,10 +176,10 @@ class BuildPlan:
     planted: PlantedPlan | None = None
     questionnaire: str = "bundled"
     weights: Weights = "lora"
-    lora_rank: int = 8
+    lora_rank: Count = 8
     chains: tuple[tuple[str, ...], ...] = ()
-    workers: int = 1
-    seed: int = 0
+    workers: Count = 1
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     licence: str = "other"
 
     def __post_init__(self) -> None:
@@ -177,17 +201,20 @@ class BuildPlan:
             ),
             (self.instruction is None or self.planted is None, "[instruction] and [planted]: expected at most one of them"),
             (self.planted is None or self.weights == "lora", f"weights={self.weights!r}: [planted] trains adapters only; expected 'lora'"),
-            (
-                self.planted is None or max(len(self.planted.stages), len(self.planted.stages_after_neighbour)) <= MAX_STAGES,
-                f"[planted] stages, stages_after_neighbour: expected at most {MAX_STAGES} each",
-            ),
             (self.instruction is None or bool(self.instruction.file), "[instruction] file: expected a file or a dataset's name"),
             (
                 len(set(in_chains)) == len(in_chains) and set(in_chains) <= set(self.periods),
                 f"chains={self.chains}: expected each of {self.periods} in at most one",
             ),
             (self.text.held_out_one_in >= 2, f"[text] held_out_one_in={self.text.held_out_one_in}: expected at least 2"),
-            (self.workers >= 1, f"workers={self.workers}: expected at least 1"),
+            (
+                self.scratch is None or BASE not in self.periods,
+                f"periods={self.periods}: with [scratch] none can be called {BASE!r}, which is the folder of the base that is made",
+            ),
+            (
+                bool(NAME.fullmatch(self.name)),
+                f"name={self.name!r}: expected a line without / and \\ that begins with no space or full stop: adapters name their base so",
+            ),
         ]
 
     def all_chains(self) -> tuple[tuple[str, ...], ...]:
@@ -202,15 +229,18 @@ def read_plan(path: Path) -> BuildPlan:
     Raises:
         PlanError: If the file is no TOML, lacks a key, has one too many, or a value is of another type or out of range.
     """
-    import pydantic
-
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise PlanError(f"{path}: {error}") from error
     try:
         # By way of JSON, whose strict reading takes lists for tuples but no text for numbers.
-        return pydantic.TypeAdapter(BuildPlan).validate_json(json.dumps(data, default=str), strict=True)
-    except pydantic.ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'the plan'}: {fault['msg']}" for fault in error.errors()]
-        raise PlanError(f"{path}: {'; '.join(faults)}") from error
+        return TypeAdapter(BuildPlan).validate_json(json.dumps(data, default=str), strict=True)
+    except ValidationError as error:
+        raise PlanError(f"{path}: {'; '.join(map(_in_words, error.errors()))}") from error
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    """The key that a fault is at, what was expected, and the value, if it is a single one."""
+    where, found = ".".join(map(str, fault["loc"])) or "the plan", fault["input"]
+    return f"{where}: {fault['msg']}" + (f", found {found!r}" if isinstance(found, int | float | str) else "")

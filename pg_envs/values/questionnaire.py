@@ -11,7 +11,11 @@ from pg_envs.values.items import Questionnaire, QuestionnaireError
 from pg_envs.values.moral_evals import FILES, find_files, read_folder
 
 
-def load_questionnaire(source: str | Path = "bundled") -> Questionnaire:
+BUNDLED = "bundled"
+"""The name of the items that were written for this project."""
+
+
+def load_questionnaire(source: str | Path = BUNDLED) -> Questionnaire:
     """Read a questionnaire.
 
     Args:
@@ -24,7 +28,7 @@ def load_questionnaire(source: str | Path = "bundled") -> Questionnaire:
             unknown; the message names file, row and column. Rows are counted as a spreadsheet does: the
             header is row 1.
     """
-    if str(source) == "bundled":
+    if str(source) == BUNDLED:
         return _bundled()
     folder = Path(source).expanduser()
     if folder.is_dir():

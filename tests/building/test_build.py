@@ -310,9 +310,10 @@ def from_nothing(plan):
     plan.write_text("\n".join(line for line in plan.read_text().splitlines() if not line.startswith("base")) + "\n" + SCRATCH)
 
 
-def test_a_base_beside_the_plan_is_found_from_anywhere(plan, random_base, small_questionnaire, tmp_path, monkeypatch):
+def test_a_base_and_items_beside_the_plan_are_found_from_anywhere(plan, random_base, small_questionnaire, tmp_path, monkeypatch):
     shutil.copytree(random_base, tmp_path / "bases" / "small")
-    plan.write_text(plan.read_text().replace(str(random_base), "bases/small"))
+    shutil.copytree(small_questionnaire, tmp_path / "items")
+    plan.write_text(plan.read_text().replace(str(random_base), "bases/small").replace(small_questionnaire, "items"))
     monkeypatch.setattr(building, "_build_periods", lambda *_: None)
     monkeypatch.chdir(tmp_path.parent)
     build_history(plan.relative_to(tmp_path.parent), tmp_path / "family")
