@@ -10,7 +10,6 @@ from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
 from pg_envs.values.items import Questionnaire, QuestionnaireError
 from pg_envs.values.moral_evals import FILES, find_files, read_folder
 
-
 BUNDLED = "bundled"
 """The name of the items that were written for this project."""
 
