@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -26,12 +25,16 @@ from pg_envs.history.built import BASE, FAMILY, Family
 from pg_envs.models.checks import check_files
 from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef
+from pg_envs.plain_json import Limits, read_plain_json
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
+
+NOTE_LIMITS = Limits(max_bytes=16 << 20, max_text=1 << 20)
+"""Of what is noted of a build that was begun: a plan may have a period a year."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ def _begin(places: Places, ours: dict[str, Any]) -> None:
             )
         write_json(path, ours)
         return
-    if json.loads(path.read_text(encoding="utf-8")) != ours:
+    remedy = f"remove {places.work} and {places.out}, or choose another folder"
+    if read_plain_json(path, PlanError, remedy, NOTE_LIMITS) != ours:
         raise PlanError(
             f"{places.work} and {places.out} are the beginning of a build from another plan, other texts, or other files that the plan "
             "names; remove both, or choose another folder"

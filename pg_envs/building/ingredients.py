@@ -12,6 +12,7 @@ from typing import Any
 from pg_envs.building.plan import BuildPlan, InstructionPlan, PlanError
 from pg_envs.building.planted import read_table
 from pg_envs.data.loading import load_timelessqa, timelessqa_sha256
+from pg_envs.data.schema import HistTextError
 from pg_envs.models.bases import WANTED, base_folder, pinned
 from pg_envs.models.ref import ASSET_PREFIX, ModelRef, local_path
 from pg_envs.progress import report
@@ -129,8 +130,10 @@ def _instructions(plan: InstructionPlan, plan_folder: Path, periods: tuple[str, 
     for label in periods:
         source = instruction_source(plan, plan_folder, label)
         if source not in by_source:
-            name = plan.file.replace("{period}", label)
-            by_source[source] = LearntFile(name, len(load_timelessqa(source)), timelessqa_sha256(source))
+            name, n_rows = plan.file.replace("{period}", label), len(load_timelessqa(source))
+            if not n_rows:
+                raise HistTextError(f"{name}: no rows; expected instructions to learn from: write some, or leave [instruction] out")
+            by_source[source] = LearntFile(name, n_rows, timelessqa_sha256(source))
     return {label: by_source[instruction_source(plan, plan_folder, label)] for label in periods}
 
 

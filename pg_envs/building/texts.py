@@ -108,7 +108,8 @@ def _plain(files: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
                 "split it into documents"
             )
         try:
-            content = file.read_text(encoding="utf-8")
+            # Editors that mark UTF-8 put the mark into the file; it is no text.
+            content = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise HistTextError(f"{name}: not UTF-8: {error}; convert it first") from error
         if content.strip():

@@ -258,6 +258,24 @@ def test_what_a_plan_names_may_not_change_while_it_is_carried_out(plan, random_b
         build_history(plan, tmp_path / "family")
 
 
+def test_a_plan_of_many_periods_is_gone_on_with(plan, tmp_path):
+    labels = [f"year-{1200 + i}" for i in range(800)]
+    for label in labels:
+        shutil.copytree(tmp_path / "texts" / "late", tmp_path / "texts" / label)
+    text = plan.read_text().replace(str(list(PERIODS)), str(labels)).replace('[["middle", "late"]]', "[]")
+    plan.write_text(text.split("[instruction]")[0])
+    for _ in range(2):
+        begin(plan, tmp_path / "family")
+
+
+@pytest.mark.parametrize("content", ["{", 100_000 * "[", ""])
+def test_a_damaged_note_of_what_was_begun_is_named(plan, tmp_path, content):
+    begin(plan, tmp_path / "family")
+    (tmp_path / "family.work" / "begun.json").write_text(content)
+    with pytest.raises(PlanError, match=r"family\.work/begun\.json.*remove \S+family\.work and \S+family, or choose another folder"):
+        build_history(plan, tmp_path / "family")
+
+
 def test_the_planted_table_may_not_change_either(planting_plan, tmp_path):
     begin(planting_plan, tmp_path / "family")
     another(tmp_path / "table.csv")
@@ -335,6 +353,13 @@ def test_a_base_whose_name_would_be_misread_is_refused(plan, random_base, tmp_pa
 def test_instructions_that_are_missing_are_named_before_any_work(plan, tmp_path):
     (tmp_path / "late.json").unlink()
     with pytest.raises(HistTextError, match=r"late\.json"):
+        build_history(plan, tmp_path / "family")
+    assert not (tmp_path / "family").exists()
+
+
+def test_instructions_without_rows_are_named_before_any_work(plan, tmp_path):
+    (tmp_path / "late.json").write_text("[]")
+    with pytest.raises(HistTextError, match=r"late\.json: no rows; expected instructions"):
         build_history(plan, tmp_path / "family")
     assert not (tmp_path / "family").exists()
 

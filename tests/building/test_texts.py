@@ -17,7 +17,7 @@ def write_plain(folder, period, **documents):
 
 
 def test_plain_text_is_a_document_a_file(tmp_path):
-    write_plain(tmp_path, "early", a="First þing.", b="Second.", empty=" \n")
+    write_plain(tmp_path, "early", a="First þing.", b="\ufeffSecond.", empty=" \n")
     write_plain(tmp_path, "late", only="Alone.")
     texts = read_texts(tmp_path, ["early", "late"], 10)
     early, late = texts["early"], texts["late"]
