@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 import pg_envs
+from pg_envs.data.schema import HISTTEXT_YEARS
 from pg_envs.history.registry import HISTORIES
 from pg_envs.models.engine import ENGINES
 from pg_envs.plugins import agent_names
@@ -17,6 +18,10 @@ from pg_envs.values.measure import Mode
 
 def _help(text: str) -> Any:
     return tyro.conf.arg(help=text)
+
+
+LANGUAGES_HELP = "in which languages the texts are: ISO 639 codes such as en, la, fr; what only knows English says nothing of others"
+YEARS_HELP = "first and last year that texts may be from; passages of other years do not fit"
 
 
 @dataclass
@@ -97,6 +102,8 @@ class Clean:
     out: Annotated[tyro.conf.Positional[Path], _help("new folder; an existing one is refused")]
     min_chars: Annotated[int, _help("shorter passages are dropped")] = 1000
     max_chars: Annotated[int, _help("longer passages are split")] = 10_000
+    languages: Annotated[list[str], _help(LANGUAGES_HELP)] = field(default_factory=lambda: ["en"])
+    years: Annotated[tuple[int, int], _help(YEARS_HELP)] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
 
 
 @dataclass
@@ -134,6 +141,8 @@ class Describe:
     embedder: Annotated[str | None, _help("sentence-embedding model, a folder or OWNER/NAME: also compare texts with values")] = None
     sample: Annotated[int, _help("passages a century in which languages are identified and that are embedded")] = 200
     seed: Annotated[int, _help("of the sample and of intervals")] = 0
+    languages: Annotated[list[str], _help(LANGUAGES_HELP)] = field(default_factory=lambda: ["en"])
+    years: Annotated[tuple[int, int], _help(YEARS_HELP)] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
 
 
 @dataclass

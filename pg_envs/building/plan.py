@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pg_envs.data.schema import EARLIEST_YEAR, HISTTEXT_YEARS, LATEST_YEAR
 from pg_envs.history.base import are_labels
 from pg_envs.models.ref import Weights
 from pg_envs.models.tuning_config import TuningConfig
@@ -34,6 +35,8 @@ class TextPlan:
     """A folder with one folder a period; seen from the plan's folder."""
     held_out_one_in: int = 10
     """One document in so many is kept for perplexities."""
+    years: tuple[int, int] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
+    """The first and the last year that a passage in HistText's layout may be from; plain text has no years."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,8 @@ class BuildPlan:
         return [
             (
                 are_labels(list(self.periods)),
-                f"periods={self.periods}: expected at least two different names of letters, digits, _ and -, as they name folders",
+                f"periods={self.periods}: expected at least two different names of letters, digits, _ and -, as they name folders; "
+                "where one of C013 to C021 is among them, centuries one after another",
             ),
             (
                 bool(self.base) != (self.scratch is not None),
@@ -187,6 +191,10 @@ class BuildPlan:
                 f"chains={self.chains}: expected each of {self.periods} in at most one",
             ),
             (self.text.held_out_one_in >= 2, f"[text] held_out_one_in={self.text.held_out_one_in}: expected at least 2"),
+            (
+                EARLIEST_YEAR <= self.text.years[0] <= self.text.years[1] <= LATEST_YEAR,
+                f"[text] years={self.text.years}: expected a first and a last year between {EARLIEST_YEAR} and {LATEST_YEAR}",
+            ),
             (self.workers >= 1, f"workers={self.workers}: expected at least 1"),
         ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
-from pg_envs.data.schema import MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, refusal
+from pg_envs.data.schema import HISTTEXT_YEARS, MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
 from pg_envs.hub import Repository, explain
 from pg_envs.values.dimensions import DIMENSIONS, Group
 from pg_envs.values.items import Item, QuestionnaireError
@@ -35,6 +35,7 @@ def load_histtext(
     report: ReadReport | None = None,
     limits: JsonLimits | None = None,
     revision: str = "main",
+    years: Years = HISTTEXT_YEARS,
 ) -> Dataset | IterableDataset:
     """Read HistText.
 
@@ -47,6 +48,7 @@ def load_histtext(
         report: Counts what is read and skipped; when streaming, while iterating.
         limits: What one passage may cost.
         revision: Of the hub's repository: a branch, a tag or a commit.
+        years: From which years passages may be; others do not fit.
 
     Returns:
         A row a passage, with ``century``, the mandatory and the optional fields of the schema (None where a passage has none).
@@ -63,7 +65,7 @@ def load_histtext(
     files = find_files(filesystem, root, refuse, centuries)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for file, passage in read_valid(filesystem, files, refuse, report, limits):
+        for file, passage in read_valid(filesystem, files, refuse, report, limits, years):
             yield {"century": file.century} | {name: passage.get(name) for name in (*MANDATORY, *OPTIONAL)}
 
     kinds = {str: datasets.Value("string"), int: datasets.Value("int64")}

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pg_envs.data.cleaning.rules import RULES, Cleaned
+from pg_envs.data.cleaning.language import Languages
+from pg_envs.data.cleaning.rules import RULES, Cleaned, asked_rules
+from pg_envs.data.schema import HISTTEXT_YEARS, Years
 
 ACTIONS = ("keep", "repair", "relabel", "split", "drop")
 
@@ -17,12 +19,16 @@ class CleaningReport:
     """Counts of a cleaning.
 
     Attributes:
+        languages: In which languages the texts were said to be.
+        years: From which years they might be.
         actions: By (century, action): how many passages; of several actions on one passage the gravest counts.
         reasons: By (century, reason, action): how often a rule found something.
         n_written: How many passages were written; more than were kept if some were split.
         unreadable: Messages about files that could not be read, or not to their end.
     """
 
+    languages: Languages = field(default_factory=Languages)
+    years: Years = HISTTEXT_YEARS
     actions: Counter[tuple[str, str]] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     n_written: int = 0
@@ -39,9 +45,17 @@ class CleaningReport:
         """The centuries that had passages, in order."""
         return sorted({century for century, _ in self.actions})
 
+    @property
+    def not_asked(self) -> list[str]:
+        """The rules that have nothing to say about texts in these languages."""
+        return [reason for reason in RULES if reason not in asked_rules(self.languages)]
+
     def as_json(self) -> dict[str, Any]:
         """Counts as nested dicts."""
         return {
+            "languages": list(self.languages.codes),
+            "years": [self.years.first, self.years.last],
+            "rules_not_asked": self.not_asked,
             "passages_read": self.actions.total(),
             "passages_written": self.n_written,
             "actions": {c: {a: self.actions[c, a] for a in ACTIONS if self.actions[c, a]} for c in self.centuries},
@@ -59,12 +73,20 @@ class CleaningReport:
         notes = "".join(f"* {message}\n" for message in self.unreadable)
         return "\n".join(
             [
-                f"{self.actions.total()} passages read, {self.n_written} written.\n",
+                f"{self.actions.total()} passages read, {self.n_written} written; {self.years}, in {', '.join(self.languages.codes)}.\n",
+                *self._silence(),
                 _table(["passages", *self.centuries, "all"], rows),
                 _table(["findings", *self.centuries, "all"], found),
                 f"Not read:\n\n{notes}" if notes else "Every file was read to its end.\n",
             ]
         )
+
+    def _silence(self) -> list[str]:
+        if not self.not_asked:
+            return []
+        unknown = f"; no identifier knows {', '.join(self.languages.unknown)}" if self.languages.unknown else ""
+        rules = ", ".join(f"`{reason}`" for reason in self.not_asked)
+        return [f"Not asked: {rules}, and spelling's part of `impossible-year`: they know English{unknown}.\n"]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pg_envs.data.cleaning.documents import Documents
 from pg_envs.data.cleaning.duplicates import SeenTexts
-from pg_envs.data.cleaning.language import ForeignText
+from pg_envs.data.cleaning.language import ForeignText, Languages
 from pg_envs.data.cleaning.words import Vocabulary
+from pg_envs.data.schema import Years
 
 RawPassage = dict[str, Any]
 Action = Literal["drop", "repair", "relabel", "split"]
@@ -46,7 +47,7 @@ class Context:
         documents: What the passages of each document agree on.
         seen: The texts kept so far.
         vocabulary: Modern English words.
-        foreign: Finds text that is not English of any time.
+        foreign: Finds text that is not in the history's languages.
         lengths: How long passages may be.
     """
 
@@ -55,6 +56,16 @@ class Context:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     foreign: ForeignText = field(default_factory=ForeignText)
     lengths: Lengths = field(default_factory=Lengths)
+
+    @property
+    def years(self) -> Years:
+        """From which years texts may be."""
+        return self.documents.years
+
+    @property
+    def languages(self) -> Languages:
+        """In which languages texts are."""
+        return self.foreign.languages
 
 
 RuleFunction = Callable[[RawPassage, Context], Verdict | None]
