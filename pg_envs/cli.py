@@ -13,7 +13,7 @@ import gymnasium as gym
 import tyro
 
 from pg_envs import cli_text
-from pg_envs.commands import COMMANDS, App, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Run, SubmitCheck
+from pg_envs.commands import COMMANDS, App, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Rewrite, Run, SubmitCheck
 from pg_envs.ranks import n_ranks
 
 EXIT_AGENT_STOPPED = 1
@@ -130,6 +130,7 @@ DO: dict[type, Callable[[Any], int]] = {
     Record: _record,
     BuildHistory: cli_text.build_history,
     Clean: cli_text.clean,
+    Rewrite: cli_text.rewrite,
     Describe: cli_text.describe,
     Plot: _plot,
     SubmitCheck: _submit_check,

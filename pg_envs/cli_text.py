@@ -1,4 +1,4 @@
-"""What the commands on historical text do: clean, describe, build-history; each gives the exit code.
+"""What the commands on historical text do: clean, rewrite, describe, build-history; each gives the exit code.
 
 Heavy modules are imported where they are used, as in ``pg_envs.cli``.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pg_envs.commands import BuildHistory, Clean, Describe
+from pg_envs.commands import BuildHistory, Clean, Describe, Rewrite
 
 
 def clean(command: Clean) -> int:
@@ -29,6 +29,26 @@ def clean(command: Clean) -> int:
         )
     print(report.as_markdown())
     print(f"texts, report.json, report.md and findings.jsonl in {command.out}")
+    return 0
+
+
+def rewrite(command: Rewrite) -> int:
+    """Rewrite, and show the report."""
+    from pg_envs.data.cleaning.rewrite import Rewriter
+    from pg_envs.data.cleaning.rewrite_folder import as_markdown, rewrite_folder
+    from pg_envs.display import LiveDisplay, quieten_libraries
+    from pg_envs.models.engine import make_engine
+    from pg_envs.models.ref import ModelRef
+    from pg_envs.progress import reporting_to
+
+    quieten_libraries()
+    with LiveDisplay(f"rewriting {command.source}") as display, reporting_to(display.report):
+        rewriter = Rewriter(
+            make_engine(command.engine), ModelRef.parse(command.model), command.batch_size, command.max_new_tokens, command.max_chars
+        )
+        report = rewrite_folder(command.source, command.out, rewriter)
+    print(as_markdown(report))
+    print(f"texts, report.json and report.md in {command.out}")
     return 0
 
 

@@ -107,6 +107,24 @@ class Clean:
 
 
 @dataclass
+class Rewrite:
+    """Have a language model rewrite what `clean` found noisy, into a new folder with all passages and both texts of those rewritten.
+
+    Replies that were cut, or are no copies, are not taken, and counted. The source is only read, and the new folder appears when all is
+    done. Needs pg-envs[data]. Exit codes: 0 finished, 1 memory or disk did not do, 2 the input or the engine is at fault, 130 stopped with
+    Ctrl-C.
+    """
+
+    source: Annotated[tyro.conf.Positional[Path], _help("a folder that `clean` made, or an archive of it")]
+    out: Annotated[tyro.conf.Positional[Path], _help("new folder; an existing one is refused")]
+    model: Annotated[str, _help("who rewrites: BASE, BASE+ADAPTER or BASE@REVISION+ADAPTER; folders, or names on the hub")]
+    engine: Annotated[str, _help("what runs the model: " + "; ".join(f"{k} ({v})" for k, v in ENGINES.items()))] = "transformers"
+    batch_size: Annotated[int, _help("passages asked about at once")] = 8
+    max_new_tokens: Annotated[int, _help("most tokens of a reply; one that is not ended by then is not taken")] = 4096
+    max_chars: Annotated[int, _help("longer passages are left as they are")] = 10_000
+
+
+@dataclass
 class Plot:
     """Draw runs side by side: policy against humans, differences, skill by agent, lock-in lag; each environment in pictures of its own.
 
@@ -179,6 +197,7 @@ COMMANDS: Any = (
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
     | Annotated[BuildHistory, tyro.conf.subcommand("build-history", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
+    | Annotated[Rewrite, tyro.conf.subcommand("rewrite", prefix_name=False)]
     | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
     | Annotated[SubmitCheck, tyro.conf.subcommand("submit-check", prefix_name=False)]
     | Annotated[App, tyro.conf.subcommand("app", prefix_name=False)]

@@ -135,8 +135,8 @@ def load_moral_evals(source: str | Path = MORALEVALS, on_bad: OnBad = "raise", r
         report: Counts what is read and skipped.
 
     Returns:
-        A row an item: ``item_id``, ``group`` (``morality``, ``foundation`` or ``worldview``), ``theme``, ``context``, ``options`` (two,
-        or the four worldviews' in the order traditional, modern, post-modern, integrated), and of the dimensions that it tells about
+        A row an item, with ``item_id``, ``group`` (``morality``, ``foundation`` or ``worldview``), ``theme``, ``context``, ``options``
+        (two, or the four worldviews' in the order traditional, modern, post-modern, integrated), and of the dimensions that it tells about
         the names in ``dimensions`` and in ``signs`` 1 where the first option upholds it, -1 where the second does; both are empty for
         worldviews.
 

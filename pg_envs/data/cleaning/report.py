@@ -75,8 +75,8 @@ class CleaningReport:
             [
                 f"{self.actions.total()} passages read, {self.n_written} written; {self.years}, in {', '.join(self.languages.codes)}.\n",
                 *self._silence(),
-                _table(["passages", *self.centuries, "all"], rows),
-                _table(["findings", *self.centuries, "all"], found),
+                table(["passages", *self.centuries, "all"], rows),
+                table(["findings", *self.centuries, "all"], found),
                 f"Not read:\n\n{notes}" if notes else "Every file was read to its end.\n",
             ]
         )
@@ -89,7 +89,8 @@ class CleaningReport:
         return [f"Not asked: {rules}, and spelling's part of `impossible-year`: they know English{unknown}.\n"]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table with a last column of sums; all but the first column are numbers."""
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     lines += ["| " + " | ".join(map(str, [*row, sum(row[1:])])) + " |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pg_envs.data.cleaning import boilerplate, characters, noise, origin, shape
 from pg_envs.data.cleaning.language import Languages
-from pg_envs.data.cleaning.verdict import Action, Context, RawPassage, RuleFunction
+from pg_envs.data.cleaning.verdict import Action, Context, RawPassage, RuleFunction, reasons_of
 
 RULES: dict[str, RuleFunction] = {
     "no-content": shape.no_content,
@@ -96,6 +96,7 @@ def clean_passage(passage: RawPassage, context: Context, name: str) -> Cleaned:
     reasons = [reason for reason, _, _ in cleaned.findings]
     for part in cleaned.kept:
         context.seen.keep(name, part["content"])
+        # What an earlier cleaning or rewriting did stays true.
         if reasons:
-            part["cleaning"] = reasons
+            part["cleaning"] = list(dict.fromkeys([*reasons_of(part), *reasons]))
     return cleaned

@@ -72,6 +72,12 @@ RuleFunction = Callable[[RawPassage, Context], Verdict | None]
 """Gives None where it finds nothing. Apart from ``seen`` it changes nothing, the passage included."""
 
 
+def reasons_of(passage: RawPassage) -> list[str]:
+    """The reason codes of what was done to a passage, as far as its field ``cleaning``, which may be a stranger's, has any."""
+    codes = passage.get("cleaning")
+    return [code for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
+
+
 def drop(detail: str) -> Verdict:
     """The passage is left out."""
     return Verdict("drop", (), detail)
