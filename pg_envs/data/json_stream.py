@@ -112,7 +112,9 @@ def read_array(file: BinaryIO, limits: JsonLimits | None = None) -> Iterator[Any
     except JsonStreamError:
         raise
     except (ijson.JSONError, ValueError) as error:
-        raise JsonStreamError(f"cannot be read as UTF-8 JSON: {error}") from error
+        # The parser quotes the bytes around the fault, which may have been written to harm a terminal.
+        said = "".join(sign if sign.isprintable() else " " for sign in str(error))
+        raise JsonStreamError(f"cannot be read as UTF-8 JSON: {said}") from error
 
 
 def _kind(event: str | None) -> str:

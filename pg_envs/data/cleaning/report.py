@@ -9,6 +9,7 @@ from typing import Any
 
 from pg_envs.data.cleaning.language import Languages
 from pg_envs.data.cleaning.rules import RULES, Cleaned, asked_rules
+from pg_envs.data.markdown import escaped
 from pg_envs.data.schema import HISTTEXT_YEARS, Years
 
 ACTIONS = ("keep", "repair", "relabel", "split", "drop")
@@ -70,7 +71,7 @@ class CleaningReport:
         rows = [[action, *(self.actions[c, action] for c in self.centuries)] for action in ACTIONS]
         pairs = sorted({(r, a) for _, r, a in self.reasons}, key=lambda pair: (list(RULES).index(pair[0]), pair[1]))
         found = [[f"`{r}` {a}", *(self.reasons[c, r, a] for c in self.centuries)] for r, a in pairs]
-        notes = "".join(f"* {message}\n" for message in self.unreadable)
+        notes = "".join(f"* {escaped(message)}\n" for message in self.unreadable)
         return "\n".join(
             [
                 f"{self.actions.total()} passages read, {self.n_written} written; {self.years}, in {', '.join(self.languages.codes)}.\n",

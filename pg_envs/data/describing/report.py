@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pg_envs.data.cleaning.language import Languages
 from pg_envs.data.describing.tally import NOT_RECORDED
+from pg_envs.data.markdown import escaped
 from pg_envs.values.dimensions import DIMENSIONS
 
 ABOUT_KINDS = """Shares of the century's words. Source, genre and language are what passages say (`source_dataset`, `genre`,
@@ -28,12 +28,6 @@ model trained on modern text reads old spelling badly. In the table each passage
 model finds in any such text does not count; bands in the pictures are 95% intervals (bootstrap over documents).
 """
 MIN_SHARE_SHOWN = 0.001
-_MARKS = re.compile(r"([\\`*_\[\]<>|~$&#!])")
-
-
-def escaped(text: str) -> str:
-    """Text out of the data so that Markdown shows its signs and obeys none."""
-    return _MARKS.sub(r"\\\1", text)
 
 
 def as_markdown(description: Mapping[str, Any], pictures: Sequence[str]) -> str:
