@@ -99,6 +99,13 @@ def find_undated(filesystem: Any, root: str, refuse: Refuse) -> list[TextFile]:
     return [TextFile(path, UNDATED, name)]
 
 
+def find_others(filesystem: Any, root: str) -> list[str]:
+    """What lies in the century folders under names that no year's file has, and is therefore not read, quoted: ``'C013/notes.txt'``."""
+    folders = [path for path in sorted(filesystem.ls(root, detail=False)) if _CENTURY.fullmatch(PurePosixPath(path).name)]
+    names = [PurePosixPath(path) for folder in folders if filesystem.isdir(folder) for path in sorted(filesystem.ls(folder, detail=False))]
+    return [repr(f"{path.parent.name}/{path.name}") for path in names if not YEAR_FILE.fullmatch(path.name)]
+
+
 def _by_year(path: str) -> tuple[int, str]:
     """What puts files in the order of their years: 99.json comes before 100.json."""
     name = PurePosixPath(path).name

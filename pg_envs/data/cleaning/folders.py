@@ -13,9 +13,9 @@ from pg_envs.data.cleaning.language import ForeignText, Languages
 from pg_envs.data.cleaning.report import CleaningReport
 from pg_envs.data.cleaning.rules import clean_passage
 from pg_envs.data.cleaning.verdict import Context, Lengths, RawPassage
-from pg_envs.data.histtext import TextFile, find_files, find_undated, read_file
+from pg_envs.data.histtext import TextFile, find_files, find_others, find_undated, read_file
 from pg_envs.data.new_folder import appearing, check_new_folder
-from pg_envs.data.schema import HISTTEXT_YEARS, Years
+from pg_envs.data.schema import HISTTEXT_YEARS, MAX_EXAMPLES, HistTextError, Years
 from pg_envs.data.year_files import YearWriter
 from pg_envs.progress import report as report_progress
 
@@ -40,7 +40,8 @@ def clean_folder(
         years: From which years texts may be.
 
     Raises:
-        HistTextError: If ``source`` has no century folders, is an archive that is refused, or one of the folders lies in the other.
+        HistTextError: If ``source`` has no century folders or no files of years in them, is an archive that is refused, or one of the
+            folders lies in the other.
         FileExistsError: If there is a ``target``.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
@@ -56,11 +57,17 @@ def _clean(source: Path, target: Path, context: Context) -> CleaningReport:
     filesystem = LocalFileSystem()
     report = CleaningReport(context.languages, context.years)
 
+    # Files are read twice, and are bad both times.
+    unreadable: dict[str, None] = {}
+
     def refuse(kind: str, message: str) -> None:
-        if message not in report.unreadable:
-            report.unreadable.append(message)
+        unreadable[message] = None
 
     files = find_files(filesystem, str(source), refuse) + find_undated(filesystem, str(source), refuse)
+    report.passed_over = find_others(filesystem, str(source))
+    if not files and not unreadable:
+        found = ", ".join(report.passed_over[:MAX_EXAMPLES]) or "nothing"
+        raise HistTextError(f"no files such as C013/1215.json in {str(source)!r}; found {found}")
 
     def passages(doing: str) -> Iterator[tuple[TextFile, int, RawPassage]]:
         for n_done, file in enumerate(files):
@@ -83,6 +90,7 @@ def _clean(source: Path, target: Path, context: Context) -> CleaningReport:
                     record = {"file": file.name, "index": index, "reason": reason, "action": action, "detail": detail}
                     findings.write(json.dumps(record, ensure_ascii=False) + "\n")
         writer.close()
+        report.unreadable = list(unreadable)
         (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(report.as_markdown(), encoding="utf-8")
     return report

@@ -10,7 +10,7 @@ from typing import Any
 from pg_envs.data.cleaning.language import Languages
 from pg_envs.data.cleaning.rules import RULES, Cleaned, asked_rules
 from pg_envs.data.markdown import escaped
-from pg_envs.data.schema import HISTTEXT_YEARS, Years
+from pg_envs.data.schema import HISTTEXT_YEARS, MAX_EXAMPLES, Years
 
 ACTIONS = ("keep", "repair", "relabel", "split", "drop")
 
@@ -26,6 +26,7 @@ class CleaningReport:
         reasons: By (century, reason, action): how often a rule found something.
         n_written: How many passages were written; more than were kept if some were split.
         unreadable: Messages about files that could not be read, or not to their end.
+        passed_over: What lies beside the files of years under names of another form, and was not looked at.
     """
 
     languages: Languages = field(default_factory=Languages)
@@ -34,6 +35,7 @@ class CleaningReport:
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     n_written: int = 0
     unreadable: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     def add(self, century: str, cleaned: Cleaned) -> None:
         """Count one passage of a century."""
@@ -64,6 +66,7 @@ class CleaningReport:
                 c: {f"{r} ({a})": n for (century, r, a), n in sorted(self.reasons.items()) if century == c} for c in self.centuries
             },
             "unreadable": self.unreadable,
+            "passed_over": self.passed_over,
         }
 
     def as_markdown(self) -> str:
@@ -79,8 +82,16 @@ class CleaningReport:
                 table(["passages", *self.centuries, "all"], rows),
                 table(["findings", *self.centuries, "all"], found),
                 f"Not read:\n\n{notes}" if notes else "Every file was read to its end.\n",
+                *self._others(),
             ]
         )
+
+    def _others(self) -> list[str]:
+        if not self.passed_over:
+            return []
+        more = f" and {len(self.passed_over) - MAX_EXAMPLES} more" if len(self.passed_over) > MAX_EXAMPLES else ""
+        names = ", ".join(escaped(name) for name in self.passed_over[:MAX_EXAMPLES])
+        return [f"Passed over, since only names such as `C013/1215.json` are read: {names}{more}.\n"]
 
     def _silence(self) -> list[str]:
         if not self.not_asked:

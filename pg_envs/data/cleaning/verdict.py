@@ -10,7 +10,7 @@ from pg_envs.data.cleaning.documents import Documents
 from pg_envs.data.cleaning.duplicates import SeenTexts
 from pg_envs.data.cleaning.language import ForeignText, Languages
 from pg_envs.data.cleaning.words import Vocabulary
-from pg_envs.data.schema import Years
+from pg_envs.data.schema import HistTextError, Years
 
 RawPassage = dict[str, Any]
 Action = Literal["drop", "repair", "relabel", "split"]
@@ -33,10 +33,22 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long passages may be, in characters."""
+    """How long passages may be, in characters.
+
+    Raises:
+        HistTextError: If no passage can be so long.
+    """
 
     min_chars: int = 1000
     max_chars: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Refuse what would drop everything, or split without an end."""
+        if not 0 <= self.min_chars <= self.max_chars or self.max_chars < 1:
+            raise HistTextError(
+                f"passages of {self.min_chars} to {self.max_chars} characters: expected 0 or more for the shortest, and for the longest at "
+                "least as many, and 1 or more"
+            )
 
 
 @dataclass
