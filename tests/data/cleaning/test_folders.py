@@ -1,5 +1,6 @@
 """Cleaning a folder from the command line and from Python."""
 
+import errno
 import json
 import os
 
@@ -9,6 +10,7 @@ from pg_envs import cli
 from pg_envs.data.cleaning import folders
 from pg_envs.data.cleaning.folders import clean_folder
 from pg_envs.data.schema import HistTextError, schema_fault
+from pg_envs.data.year_files import YearWriter
 
 
 @pytest.fixture
@@ -160,3 +162,15 @@ def test_lengths_that_no_passage_has_are_refused(source, tmp_path, capsys, short
     lengths = ["--min-chars", str(shortest), "--max-chars", str(longest)]
     assert cli.main(["clean", str(source), str(tmp_path / "out"), *lengths]) == cli.EXIT_BAD_INPUT
     assert f"passages of {shortest} to {longest} characters: expected 0 or more" in capsys.readouterr().err
+
+
+def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(source, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(YearWriter, "write", full)
+    assert cli.main(["clean", str(source), str(tmp_path / "out")]) == cli.EXIT_BROKEN
+    said = capsys.readouterr().err
+    assert str(tmp_path / "out") in said
+    assert "free some space there" in said
+    assert os.listdir(tmp_path) == ["in"]
