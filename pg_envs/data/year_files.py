@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 
+def century_of(year: int) -> str:
+    """The label of the folder that a year is in: 1200 to 1299 are in ``C013``."""
+    return f"C{year // 100 + 1:03d}"
+
+
 class YearWriter:
     """Adds passages to the JSON list of their year, in whatever order the years come; paths are made of years alone."""
 
@@ -17,7 +22,7 @@ class YearWriter:
         self.n_written: Counter[int] = Counter()
 
     def _path(self, year: int) -> Path:
-        return self.folder / f"C{year // 100 + 1:03d}" / f"{year:04d}.json"
+        return self.folder / century_of(year) / f"{year:04d}.json"
 
     def write(self, passage: dict[str, Any]) -> None:
         """Add a passage that fits the schema."""

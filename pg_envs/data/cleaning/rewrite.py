@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from pg_envs.data.cleaning.verdict import RawPassage, reasons_of
 from pg_envs.models.engine import Engine, Reply
 from pg_envs.models.ref import ModelRef
+from pg_envs.progress import reporting_to
 
 NOISE = frozenset({"misread-letters", "joined-words", "running-heads", "line-end-marks"})
 """Reason codes of passages that are worth rewriting."""
@@ -33,6 +34,8 @@ OUTCOMES: dict[Outcome, str] = {
     "no copy": "left as it was: the reply was much shorter, much longer, or another text",
     "too long": "left as it was, and not asked about",
 }
+
+Tell = Callable[[RawPassage, Outcome], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def is_noisy(passage: RawPassage) -> bool:
     return not NOISE.isdisjoint(reasons_of(passage))
 
 
-def rewrite_noisy(passages: Iterable[RawPassage], rewriter: Rewriter, outcomes: Counter[Outcome] | None = None) -> Iterator[RawPassage]:
+def rewrite_noisy(passages: Iterable[RawPassage], rewriter: Rewriter, tell: Tell | None = None) -> Iterator[RawPassage]:
     """Yield all passages in order, those that cleaning found noisy with a rewritten text.
 
     A rewritten passage has the new text as ``content``, the text before any rewriting as ``original_content`` and ``"rewritten"`` among its
@@ -77,38 +80,45 @@ def rewrite_noisy(passages: Iterable[RawPassage], rewriter: Rewriter, outcomes: 
     Args:
         passages: As ``clean_passage`` leaves them: reason codes are under ``cleaning``.
         rewriter: Who rewrites.
-        outcomes: Counts what became of noisy passages.
+        tell: Called with each noisy passage, as it was, and what became of it.
     """
-    outcomes = outcomes if outcomes is not None else Counter()
+    tell = tell or _tell_nobody
     held: list[RawPassage] = []
     n_asked = 0
     for passage in passages:
         held.append(passage)
         n_asked += is_noisy(passage)
         if n_asked == rewriter.batch_size or len(held) == MOST_HELD:
-            yield from _rewritten(held, rewriter, outcomes)
+            yield from _rewritten(held, rewriter, tell)
             held, n_asked = [], 0
-    yield from _rewritten(held, rewriter, outcomes)
+    yield from _rewritten(held, rewriter, tell)
 
 
-def _rewritten(passages: list[RawPassage], rewriter: Rewriter, outcomes: Counter[Outcome]) -> Iterator[RawPassage]:
+def _tell_nobody(passage: RawPassage, outcome: Outcome) -> None:
+    pass
+
+
+def _rewritten(passages: list[RawPassage], rewriter: Rewriter, tell: Tell) -> Iterator[RawPassage]:
     noisy = [place for place, passage in enumerate(passages) if is_noisy(passage)]
     asked = [place for place in noisy if len(passages[place]["content"]) <= rewriter.max_chars]
-    outcomes["too long"] += len(noisy) - len(asked)
-    prompts = [INSTRUCTION + passages[place]["content"] for place in asked]
-    replies = (
-        rewriter.engine.replies(rewriter.model, prompts, max_new_tokens=rewriter.max_new_tokens, temperature=0.0, seed=rewriter.seed)
-        if prompts
-        else []
-    )
+    replies = dict(zip(asked, _replies([passages[place]["content"] for place in asked], rewriter), strict=True))
     changed: dict[int, RawPassage] = {}
-    for place, reply in zip(asked, replies, strict=True):
-        outcome = judge(passages[place]["content"], reply)
-        outcomes[outcome] += 1
+    for place in noisy:
+        outcome = judge(passages[place]["content"], replies[place]) if place in replies else "too long"
+        tell(passages[place], outcome)
         if outcome == "rewritten":
-            changed[place] = _with_text(passages[place], reply.text.strip())
+            changed[place] = _with_text(passages[place], replies[place].text.strip())
     for place, passage in enumerate(passages):
         yield changed.get(place, passage)
+
+
+def _replies(texts: list[str], rewriter: Rewriter) -> list[Reply]:
+    if not texts:
+        return []
+    prompts = [INSTRUCTION + text for text in texts]
+    # How far the engine is with a few passages would hide how far the whole is.
+    with reporting_to(lambda what, done, total: None):
+        return rewriter.engine.replies(rewriter.model, prompts, rewriter.max_new_tokens, temperature=0.0, seed=rewriter.seed)
 
 
 def judge(text: str, reply: Reply) -> Outcome:

@@ -15,7 +15,7 @@ from pg_envs.data.cleaning.verdict import RawPassage
 from pg_envs.data.histtext import TextFile, find_files, read_valid
 from pg_envs.data.new_folder import appearing, check_new_folder
 from pg_envs.data.schema import EARLIEST_YEAR, LATEST_YEAR, HistTextError, ReadReport, Years, refusal
-from pg_envs.data.year_files import YearWriter
+from pg_envs.data.year_files import YearWriter, century_of
 from pg_envs.progress import report as report_progress
 
 ANY_YEAR = Years(EARLIEST_YEAR, LATEST_YEAR)
@@ -47,14 +47,14 @@ def rewrite_folder(source: str | Path, target: str | Path, rewriter: Rewriter) -
     rewriter.engine.check(rewriter.model)
     with text_folder(source) as text:
         files = _find(text)
-        noisy = {file.name: sum(map(is_noisy, passages)) for file, passages in _by_file(files)}
-        if not any(noisy.values()):
+        n_noisy = sum(map(is_noisy, _passages(files)))
+        if not n_noisy:
             raise HistTextError(
                 f"{str(source)!r}: no passage was found noisy (a reason code under 'cleaning'), so there is nothing to rewrite; "
                 "if it was not cleaned yet, do that first: pg-envs clean"
             )
         with appearing(target) as folder:
-            report = _report(rewriter, _rewrite(files, noisy, folder, rewriter))
+            report = _report(rewriter, _rewrite(_passages(files), n_noisy, folder, rewriter))
             (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             (folder / "report.md").write_text(as_markdown(report), encoding="utf-8")
     return report
@@ -66,25 +66,27 @@ def _find(text: Path) -> list[TextFile]:
     return find_files(LocalFileSystem(), str(text), refusal("raise", ReadReport()))
 
 
-def _by_file(files: Sequence[TextFile]) -> Iterator[tuple[TextFile, Iterator[RawPassage]]]:
+def _passages(files: Sequence[TextFile]) -> Iterator[RawPassage]:
     from fsspec.implementations.local import LocalFileSystem
 
-    filesystem, report = LocalFileSystem(), ReadReport()
-    refuse = refusal("raise", report)
-    for file in files:
-        yield file, (passage for _, passage in read_valid(filesystem, [file], refuse, report, years=ANY_YEAR))
+    report = ReadReport()
+    for _, passage in read_valid(LocalFileSystem(), files, refusal("raise", report), report, years=ANY_YEAR):
+        yield passage
 
 
-def _rewrite(files: Sequence[TextFile], noisy: Mapping[str, int], folder: Path, rewriter: Rewriter) -> dict[str, Counter[Outcome]]:
+def _rewrite(passages: Iterator[RawPassage], n_noisy: int, folder: Path, rewriter: Rewriter) -> dict[str, Counter[Outcome]]:
     """Write all passages; gives what became of the noisy ones of each century."""
     counts: dict[str, Counter[Outcome]] = {}
+
+    def tell(passage: RawPassage, outcome: Outcome) -> None:
+        century = century_of(passage["creation_year"])
+        counts.setdefault(century, Counter())[outcome] += 1
+        report_progress(f"{century}: the noisy passages", sum(counted.total() for counted in counts.values()), n_noisy)
+
+    report_progress("loading the model and rewriting", 0, n_noisy)
     writer = YearWriter(folder)
-    n_noisy = sum(noisy.values())
-    for file, passages in _by_file(files):
-        outcomes = counts.setdefault(file.century, Counter())
-        report_progress(f"{file.century}: the noisy passages", sum(counted.total() for counted in counts.values()), n_noisy)
-        for passage in rewrite_noisy(passages, rewriter, outcomes):
-            writer.write(passage)
+    for passage in rewrite_noisy(passages, rewriter, tell):
+        writer.write(passage)
     writer.close()
     return counts
 
