@@ -12,7 +12,8 @@ from typing import Any
 import gymnasium as gym
 import tyro
 
-from pg_envs.commands import COMMANDS, App, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Run, SubmitCheck
+from pg_envs import cli_text
+from pg_envs.commands import COMMANDS, App, Benchmark, BuildHistory, Clean, Describe, List, Plot, Record, Rewrite, Run, SubmitCheck
 from pg_envs.ranks import n_ranks
 
 EXIT_AGENT_STOPPED = 1
@@ -67,19 +68,6 @@ def _record(command: Record) -> int:
     return 0
 
 
-def _clean(command: Clean) -> int:
-    from pg_envs.data.cleaning.folders import clean_folder
-    from pg_envs.data.cleaning.verdict import Lengths
-    from pg_envs.display import LiveDisplay
-    from pg_envs.progress import reporting_to
-
-    with LiveDisplay(f"cleaning {command.source}") as display, reporting_to(display.report):
-        report = clean_folder(command.source, command.out, Lengths(command.min_chars, command.max_chars))
-    print(report.as_markdown())
-    print(f"texts, report.json, report.md and findings.jsonl in {command.out}")
-    return 0
-
-
 def _plot(command: Plot) -> int:
     from pg_envs.display import LiveDisplay
     from pg_envs.plotting.plot_runs import plot_runs
@@ -129,41 +117,6 @@ def _app(command: App) -> int:
     return 0
 
 
-def _describe(command: Describe) -> int:
-    from pg_envs.data.describing.describe import describe_folder
-    from pg_envs.display import LiveDisplay, quieten_libraries
-    from pg_envs.progress import reporting_to
-
-    if command.embedder is not None:
-        quieten_libraries()
-    with LiveDisplay(f"describing {command.source}") as display, reporting_to(display.report):
-        description = describe_folder(command.source, command.out, command.embedder, command.sample, command.seed)
-    for warning in description["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
-    for century, row in description["centuries"].items():
-        print(f"{century}: {row['documents']:,} documents, {row['passages']:,} passages, {row['words']:,} words")
-    if n_left_out := sum(description["left_out"]["counts"].values()):
-        print(f"{n_left_out} files and passages were left out; report.md says why", file=sys.stderr)
-    print(f"report.md, report.json and pictures in {command.out}")
-    return 0
-
-
-def _build_history(command: BuildHistory) -> int:
-    from pg_envs.building.build import build_history
-    from pg_envs.display import LiveDisplay, quieten_libraries
-    from pg_envs.progress import reporting_to
-
-    quieten_libraries()
-    with LiveDisplay(f"building {command.out}") as display, reporting_to(display.report):
-        try:
-            family = build_history(command.plan, command.out, command.text)
-        except KeyboardInterrupt:
-            print(f"What was finished is in {command.out} and {command.out}.work; the same command goes on with it.", file=sys.stderr)
-            raise
-    print(f"{family.name}: {', '.join(family.periods)}, each with its model card; use it as history='built:{command.out}'")
-    return 0
-
-
 def _list(command: List) -> int:
     from pg_envs.display import list_choices
 
@@ -175,9 +128,10 @@ DO: dict[type, Callable[[Any], int]] = {
     Run: _run,
     Benchmark: _benchmark,
     Record: _record,
-    BuildHistory: _build_history,
-    Clean: _clean,
-    Describe: _describe,
+    BuildHistory: cli_text.build_history,
+    Clean: cli_text.clean,
+    Rewrite: cli_text.rewrite,
+    Describe: cli_text.describe,
     Plot: _plot,
     SubmitCheck: _submit_check,
     App: _app,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 import pg_envs
+from pg_envs.data.schema import HISTTEXT_YEARS
 from pg_envs.history.registry import HISTORIES
 from pg_envs.models.engine import ENGINES
 from pg_envs.plugins import agent_names
@@ -17,6 +18,10 @@ from pg_envs.values.measure import Mode
 
 def _help(text: str) -> Any:
     return tyro.conf.arg(help=text)
+
+
+LANGUAGES_HELP = "in which languages the texts are: ISO 639 codes such as en, la, fr; what only knows English says nothing of others"
+YEARS_HELP = "first and last year that texts may be from; passages of other years do not fit"
 
 
 @dataclass
@@ -97,6 +102,26 @@ class Clean:
     out: Annotated[tyro.conf.Positional[Path], _help("new folder; an existing one is refused")]
     min_chars: Annotated[int, _help("shorter passages are dropped")] = 1000
     max_chars: Annotated[int, _help("longer passages are split")] = 10_000
+    languages: Annotated[list[str], _help(LANGUAGES_HELP)] = field(default_factory=lambda: ["en"])
+    years: Annotated[tuple[int, int], _help(YEARS_HELP)] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
+
+
+@dataclass
+class Rewrite:
+    """Have a language model rewrite what `clean` found noisy, into a new folder with all passages and both texts of those rewritten.
+
+    Replies that were cut, or are no copies, are not taken, and counted. The source is only read, and the new folder appears when all is
+    done. Needs pg-envs[data]. Exit codes: 0 finished, 1 memory or disk did not do, 2 the input or the engine is at fault, 130 stopped with
+    Ctrl-C.
+    """
+
+    source: Annotated[tyro.conf.Positional[Path], _help("a folder that `clean` made, or an archive of it")]
+    out: Annotated[tyro.conf.Positional[Path], _help("new folder; an existing one is refused")]
+    model: Annotated[str, _help("who rewrites: BASE, BASE+ADAPTER or BASE@REVISION+ADAPTER; folders, or names on the hub")]
+    engine: Annotated[str, _help("what runs the model: " + "; ".join(f"{k} ({v})" for k, v in ENGINES.items()))] = "transformers"
+    batch_size: Annotated[int, _help("passages asked about at once")] = 8
+    max_new_tokens: Annotated[int, _help("most tokens of a reply; one that is not ended by then is not taken")] = 4096
+    max_chars: Annotated[int, _help("longer passages are left as they are")] = 10_000
 
 
 @dataclass
@@ -134,6 +159,8 @@ class Describe:
     embedder: Annotated[str | None, _help("sentence-embedding model, a folder or OWNER/NAME: also compare texts with values")] = None
     sample: Annotated[int, _help("passages a century in which languages are identified and that are embedded")] = 200
     seed: Annotated[int, _help("of the sample and of intervals")] = 0
+    languages: Annotated[list[str], _help(LANGUAGES_HELP)] = field(default_factory=lambda: ["en"])
+    years: Annotated[tuple[int, int], _help(YEARS_HELP)] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
 
 
 @dataclass
@@ -170,6 +197,7 @@ COMMANDS: Any = (
     | Annotated[Record, tyro.conf.subcommand("record", prefix_name=False)]
     | Annotated[BuildHistory, tyro.conf.subcommand("build-history", prefix_name=False)]
     | Annotated[Clean, tyro.conf.subcommand("clean", prefix_name=False)]
+    | Annotated[Rewrite, tyro.conf.subcommand("rewrite", prefix_name=False)]
     | Annotated[Plot, tyro.conf.subcommand("plot", prefix_name=False)]
     | Annotated[SubmitCheck, tyro.conf.subcommand("submit-check", prefix_name=False)]
     | Annotated[App, tyro.conf.subcommand("app", prefix_name=False)]

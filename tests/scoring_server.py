@@ -54,7 +54,8 @@ class ScoringServer(ThreadingHTTPServer):
             if ids[-1] == self.tokenizer.eos_token_id:
                 break
         text = self.tokenizer.decode(ids[len(head) :], skip_special_tokens=True)
-        return {"choices": [{"message": {"role": "assistant", "content": text}}]}
+        reason = "stop" if ids[-1] == self.tokenizer.eos_token_id else "length"
+        return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": reason}]}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -21,6 +21,7 @@ from pg_envs.building.period import PeriodBuild, build_period
 from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
 from pg_envs.building.quality import base_quality_of
 from pg_envs.building.texts import PeriodText, read_texts
+from pg_envs.data.schema import Years
 from pg_envs.history.built import BASE, FAMILY, Family
 from pg_envs.models.checks import check_files
 from pg_envs.models.loading import load_tokenizer
@@ -89,7 +90,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         check_files(ModelRef.parse(plan.base))
     ingredients = by_first(lambda: gather(plan, plan_file.parent))
     report("reading the texts", 0, 1)
-    texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in)
+    texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in, Years(*plan.text.years))
     if plan.base:
         tokenizer = load_tokenizer(ModelRef.parse(plan.base))
         check_held_out(texts, tokenizer)

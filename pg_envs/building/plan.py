@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from pg_envs.data.schema import EARLIEST_YEAR, HISTTEXT_YEARS, LATEST_YEAR
 from pg_envs.history.base import are_labels
 from pg_envs.history.built import BASE
 from pg_envs.models.ref import Weights
@@ -49,6 +50,8 @@ class TextPlan:
     """A folder with one folder a period; seen from the plan's folder."""
     held_out_one_in: int = 10
     """One document in so many is kept for perplexities."""
+    years: tuple[int, int] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
+    """The first and the last year that a passage in HistText's layout may be from; plain text has no years."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,8 @@ class BuildPlan:
         return [
             (
                 are_labels(list(self.periods)),
-                f"periods={self.periods}: expected at least two different names of letters, digits, _ and -, as they name folders",
+                f"periods={self.periods}: expected at least two different names of letters, digits, _ and -, as they name folders; "
+                "where one of C013 to C021 is among them, centuries one after another",
             ),
             (
                 bool(self.base) != (self.scratch is not None),
@@ -214,6 +218,10 @@ class BuildPlan:
             (
                 bool(NAME.fullmatch(self.name)),
                 f"name={self.name!r}: expected a line without / and \\ that begins with no space or full stop: adapters name their base so",
+            ),
+            (
+                EARLIEST_YEAR <= self.text.years[0] <= self.text.years[1] <= LATEST_YEAR,
+                f"[text] years={self.text.years}: expected a first and a last year between {EARLIEST_YEAR} and {LATEST_YEAR}",
             ),
         ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pg_envs.data.archives import text_folder
 from pg_envs.data.json_stream import JsonLimits
-from pg_envs.data.schema import HistTextError
+from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, Years
 
 MAX_PASSAGE_BYTES = JsonLimits.max_value_bytes
 """Most bytes of a plain text file, which is one passage: as much as one of HistText's may have."""
@@ -39,7 +39,7 @@ class PeriodText:
         return sum(map(len, self.training))
 
 
-def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int) -> dict[str, PeriodText]:
+def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int, years: Years = HISTTEXT_YEARS) -> dict[str, PeriodText]:
     """Read all periods' texts.
 
     Args:
@@ -47,16 +47,17 @@ def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int) -> di
             (``1215.json``, which needs ``pg-envs[data]``); or an archive of HistText, which is unpacked for the time of reading.
         periods: The folders' names.
         held_out_one_in: One document in so many is held out, at least one of two.
+        years: From which years passages in HistText's layout may be; plain text has no years.
 
     Raises:
         HistTextError: If a folder is missing or has no text, or a file does not fit.
     """
     if folder.is_file():
         with text_folder(folder) as unpacked:
-            return read_texts(unpacked, periods, held_out_one_in)
+            return read_texts(unpacked, periods, held_out_one_in, years)
     if not folder.is_dir():
         raise HistTextError(f"no folder {str(folder)!r}; expected one with a folder for each of {', '.join(periods)}")
-    return {period: _split(list(_documents(folder, period)), held_out_one_in, folder / period) for period in periods}
+    return {period: _split(list(_documents(folder, period, years)), held_out_one_in, folder / period) for period in periods}
 
 
 def held_out_documents(documents: Sequence[str], one_in: int) -> set[str]:
@@ -85,7 +86,7 @@ def _split(passages: list[tuple[str, str]], one_in: int, where: Path) -> PeriodT
     )
 
 
-def _documents(folder: Path, period: str) -> Iterator[tuple[str, str]]:
+def _documents(folder: Path, period: str, years: Years) -> Iterator[tuple[str, str]]:
     """(document, passage) of a period."""
     plain = sorted((folder / period).glob("*.txt"))
     if plain:
@@ -93,7 +94,7 @@ def _documents(folder: Path, period: str) -> Iterator[tuple[str, str]]:
         return
     from pg_envs.data.histtext import read_folder
 
-    for passage in read_folder(folder, centuries=[period]):
+    for passage in read_folder(folder, centuries=[period], years=years):
         yield passage.document_id, passage.content
 
 

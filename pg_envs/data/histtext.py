@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
-from pg_envs.data.schema import HistTextError, OnBad, ReadReport, Refuse, refusal, schema_fault
+from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, OnBad, ReadReport, Refuse, Years, refusal, schema_fault
 
 __all__ = ["HistTextError", "Passage", "TextFile", "find_files", "find_undated", "read_file", "read_folder", "read_valid"]
 
 UNDATED = "undated"
-YEAR_FILE = re.compile(r"(?:Y0?)?\d{4}\.json")
-_CENTURY = re.compile(r"C\d{3}")
+YEAR_FILE = re.compile(r"(?:Y0?)?[0-9]{1,4}\.json")
+_CENTURY = re.compile(r"C[0-9]{3}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
         raise HistTextError(f"no century {', '.join(missing)} in {root!r}; there are {', '.join(folders) or 'no folders'}")
     files = []
     for label in wanted:
-        for entry in sorted(filesystem.ls(folders[label], detail=True), key=lambda entry: entry["name"]):
+        for entry in sorted(filesystem.ls(folders[label], detail=True), key=lambda entry: _by_year(entry["name"])):
             name = f"{label}/{PurePosixPath(entry['name']).name}"
             if not YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
                 continue
@@ -97,6 +97,19 @@ def find_undated(filesystem: Any, root: str, refuse: Refuse) -> list[TextFile]:
         _refuse_file(name, root, refuse)
         return []
     return [TextFile(path, UNDATED, name)]
+
+
+def find_others(filesystem: Any, root: str) -> list[str]:
+    """What lies in the century folders under names that no year's file has, and is therefore not read, quoted: ``'C013/notes.txt'``."""
+    folders = [path for path in sorted(filesystem.ls(root, detail=False)) if _CENTURY.fullmatch(PurePosixPath(path).name)]
+    names = [PurePosixPath(path) for folder in folders if filesystem.isdir(folder) for path in sorted(filesystem.ls(folder, detail=False))]
+    return [repr(f"{path.parent.name}/{path.name}") for path in names if not YEAR_FILE.fullmatch(path.name)]
+
+
+def _by_year(path: str) -> tuple[int, str]:
+    """What puts files in the order of their years: 99.json comes before 100.json."""
+    name = PurePosixPath(path).name
+    return (int(re.sub("[^0-9]", "", name)) if YEAR_FILE.fullmatch(name) else 0), name
 
 
 def _refuse_file(name: str, root: str, refuse: Refuse) -> None:
@@ -123,12 +136,17 @@ def read_file(filesystem: Any, file: TextFile, refuse: Refuse, limits: JsonLimit
 
 
 def read_valid(
-    filesystem: Any, files: Sequence[TextFile], refuse: Refuse, report: ReadReport, limits: JsonLimits | None = None
+    filesystem: Any,
+    files: Sequence[TextFile],
+    refuse: Refuse,
+    report: ReadReport,
+    limits: JsonLimits | None = None,
+    years: Years = HISTTEXT_YEARS,
 ) -> Iterator[tuple[TextFile, dict[str, Any]]]:
     """Yield the passages that fit the schema, each with its file; count them in ``report`` and refuse the rest."""
     for file in files:
         for index, passage in read_file(filesystem, file, refuse, limits):
-            if fault := schema_fault(passage):
+            if fault := schema_fault(passage, years):
                 refuse(f"passage: {fault.split(': ')[0]}", f"{file.name}: passage {index}: {fault}")
                 continue
             report.n_read += 1
@@ -136,7 +154,11 @@ def read_valid(
 
 
 def read_folder(
-    folder: str | Path, on_bad: OnBad = "raise", report: ReadReport | None = None, centuries: Sequence[str] | None = None
+    folder: str | Path,
+    on_bad: OnBad = "raise",
+    report: ReadReport | None = None,
+    centuries: Sequence[str] | None = None,
+    years: Years = HISTTEXT_YEARS,
 ) -> Iterator[Passage]:
     """Yield every passage under ``folder``, century by century, year by year.
 
@@ -145,6 +167,7 @@ def read_folder(
         on_bad: ``"raise"`` at the first file or passage that does not fit, or ``"skip"`` it.
         report: Counts what is read and skipped.
         centuries: As ``find_files``.
+        years: From which years passages may be.
 
     Raises:
         HistTextError: If the folder has no century folders, or, unless told to skip, a file or a passage does not fit the schema.
@@ -157,6 +180,6 @@ def read_folder(
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise HistTextError(f"no folder {str(root)!r}; expected one with century folders (C013 ... C021)")
-    for file, passage in read_valid(filesystem, find_files(filesystem, str(root), refuse, centuries), refuse, report):
+    for file, passage in read_valid(filesystem, find_files(filesystem, str(root), refuse, centuries), refuse, report, years=years):
         document = passage.get("document_id") or passage.get("source_document") or PurePosixPath(file.name).stem
         yield Passage(file.century, passage["creation_year"], str(document), passage["content"])

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from pg_envs.data.libraries import data_library
 
 CHUNK_BYTES = 1 << 16
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STRUCTURE = re.compile(rb'[\\"\[\]{}]')
 
 
@@ -50,6 +51,9 @@ class _CountingReader:
         if n_bytes == 0:
             return b""  # ijson asks so whether it gets bytes
         chunk = self.file.read(n_bytes if 0 < n_bytes <= CHUNK_BYTES else CHUNK_BYTES)
+        if self.position == 0:
+            # Some programs put it before UTF-8; no JSON begins so.
+            chunk = chunk.removeprefix(BYTE_ORDER_MARK)
         for match in _STRUCTURE.finditer(chunk):
             self._take(match[0], self.position + match.start())
         self.position += len(chunk)
@@ -112,7 +116,11 @@ def read_array(file: BinaryIO, limits: JsonLimits | None = None) -> Iterator[Any
     except JsonStreamError:
         raise
     except (ijson.JSONError, ValueError) as error:
-        raise JsonStreamError(f"cannot be read as UTF-8 JSON: {error}") from error
+        # The parser quotes the bytes around the fault, which may be of another encoding, or written to harm a terminal.
+        quoted = error.args[0] if error.args else error
+        words = quoted.decode("utf-8", "backslashreplace") if isinstance(quoted, bytes) else str(error)
+        said = "".join(sign if sign.isprintable() else " " for sign in words)
+        raise JsonStreamError(f"cannot be read as UTF-8 JSON: {said}") from error
 
 
 def _kind(event: str | None) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pg_envs.data.schema import HistTextError
+from pg_envs.storage import naming
 
 
 def check_new_folder(target: Path, source: Path) -> None:
@@ -34,12 +35,17 @@ def check_new_folder(target: Path, source: Path) -> None:
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """A temporary folder beside ``target`` that takes its name when the block ends, and goes if it fails."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        os.rename(folder, target)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
+    """A temporary folder beside ``target`` that takes its name when the block ends, and goes if it fails.
+
+    Raises:
+        CannotWrite: If the disk is full, read-only or broken.
+    """
+    with naming(target):
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            os.rename(folder, target)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise

@@ -24,12 +24,48 @@ OPTIONAL: dict[str, type] = {
 }
 """Fields a passage may leave out or set to null; others are allowed and not looked at."""
 
-FIRST_YEAR, LAST_YEAR = 1200, 2099
+EARLIEST_YEAR, LATEST_YEAR = 1, 9999
+"""Of any text: the layout has no place for years before the common era, nor for five digits."""
 MAX_EXAMPLES = 20
 
 
 class HistTextError(ValueError):
     """Historical text that cannot be read; the message names file, passage and field."""
+
+
+@dataclass(frozen=True)
+class Years:
+    """From which years texts may be, in the common era; by default HistText's.
+
+    Attributes:
+        first: The first year.
+        last: The last year, which is one of them.
+
+    Raises:
+        HistTextError: If there is no such year between them, or one that the layout has no place for.
+    """
+
+    first: int = 1200
+    last: int = 2099
+
+    def __post_init__(self) -> None:
+        """Refuse what is no range."""
+        if not EARLIEST_YEAR <= self.first <= self.last <= LATEST_YEAR:
+            raise HistTextError(
+                f"years {self.first} to {self.last}: expected a first and a last year between {EARLIEST_YEAR} and {LATEST_YEAR}; "
+                "the layout has no place for years before the common era: count them from another year on"
+            )
+
+    def __contains__(self, year: object) -> bool:
+        """Whether this is a whole number in the range."""
+        return isinstance(year, int) and not isinstance(year, bool) and self.first <= year <= self.last
+
+    def __str__(self) -> str:
+        """The range in words."""
+        return f"between {self.first} and {self.last}"
+
+
+HISTTEXT_YEARS = Years()
 
 
 @dataclass
@@ -74,7 +110,7 @@ def refusal(on_bad: OnBad, report: ReadReport) -> Refuse:
     return stop
 
 
-def schema_fault(passage: object) -> str | None:
+def schema_fault(passage: object, years: Years = HISTTEXT_YEARS) -> str | None:
     """What is wrong with a passage by the schema, beginning with the field's name; None if nothing is."""
     if not isinstance(passage, Mapping):
         return f"expected an object, found {type(passage).__name__}"
@@ -83,8 +119,8 @@ def schema_fault(passage: object) -> str | None:
             return f"no field {name!r}"
         if fault := _type_fault(name, passage[name], kind):
             return fault
-    if not FIRST_YEAR <= passage["creation_year"] <= LAST_YEAR:
-        return f"field 'creation_year': {passage['creation_year']} is not between {FIRST_YEAR} and {LAST_YEAR}"
+    if passage["creation_year"] not in years:
+        return f"field 'creation_year': {passage['creation_year']} is not {years}"
     for name, kind in OPTIONAL.items():
         if passage.get(name) is not None and (fault := _type_fault(name, passage[name], kind)):
             return fault

@@ -24,13 +24,13 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 def are_labels(labels: Any) -> bool:
     """Whether this is a list of at least two different names that can name folders, whatever it was read from.
 
-    Those of the nine centuries stand in their order, without a gap.
+    Where one of the nine centuries is among them, all are centuries, one after another: ``C012``, ``C013``, ``C014``.
     """
     if not isinstance(labels, list) or not all(isinstance(label, str) and LABEL.fullmatch(label) for label in labels):
         return False
     if any(label in CENTURIES for label in labels):
-        start = CENTURIES.index(labels[0]) if labels[0] in CENTURIES else 0
-        return len(labels) >= 2 and tuple(labels) == CENTURIES[start : start + len(labels)]
+        first = int(labels[0][1:]) if re.fullmatch("C[0-9]{3}", labels[0]) else 0
+        return len(labels) >= 2 and labels == [f"C{number:03d}" for number in range(first, first + len(labels))]
     return len(set(labels)) == len(labels) >= 2
 
 

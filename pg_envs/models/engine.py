@@ -38,6 +38,19 @@ class AnswerLogprobs:
     n_tokens: np.ndarray
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote.
+
+    Attributes:
+        text: The text.
+        is_whole: Whether the model ended it, rather than the limit on new tokens.
+    """
+
+    text: str
+    is_whole: bool
+
+
 class Engine(Protocol):
     """Runs the model that a ModelRef names."""
 
@@ -49,6 +62,12 @@ class Engine(Protocol):
         self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
         """Reply to each prompt, a user turn or a conversation; temperature 0 is greedy, and the same seed gives the same replies."""
+        ...
+
+    def replies(
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[Reply]:
+        """As ``generate``, whose texts they have, and whether each was cut."""
         ...
 
     def check(self, model: ModelRef) -> None:

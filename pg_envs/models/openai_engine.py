@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pg_envs.models.conversation import Prompt, as_messages
-from pg_envs.models.engine import AnswerLogprobs, reply_seeds
+from pg_envs.models.engine import AnswerLogprobs, Reply, reply_seeds
 from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.openai_server import Body, Malformed, OpenAIServer, Route
 from pg_envs.models.openai_settings import OpenAISettings
@@ -76,6 +76,16 @@ class OpenAIEngine:
         Raises:
             EngineError: If the server fails for good.
         """
+        return [reply.text for reply in self.replies(model, prompts, max_new_tokens, temperature, seed)]
+
+    def replies(
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[Reply]:
+        """As ``generate``; a reply is whole if the server says that it stopped by itself (``finish_reason``).
+
+        Raises:
+            EngineError: If the server fails for good.
+        """
         self.check(model)
         sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1.0}
         bodies = [
@@ -114,14 +124,15 @@ def _read_echo(body: Body, answer: Any) -> list[float]:
     return told
 
 
-def _read_reply(body: Body, answer: Any) -> str:
+def _read_reply(body: Body, answer: Any) -> Reply:
     try:
-        text = answer["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError) as error:
+        choice = answer["choices"][0]
+        text, reason = choice["message"]["content"], choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise Malformed(f"expected choices[0].message.content, found {str(answer)[:200]!r}") from error
     if not isinstance(text, str):
         raise Malformed(f"expected choices[0].message.content to be text, found {text!r}")
-    return text.strip()
+    return Reply(text.strip(), reason == "stop")
 
 
 ECHO = Route("/completions", _read_echo, "asking", NO_PROMPT_LOGPROBS)

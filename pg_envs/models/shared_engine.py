@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pg_envs.models.conversation import Prompt
-from pg_envs.models.engine import AnswerLogprobs, Engine, EngineError
+from pg_envs.models.engine import AnswerLogprobs, Engine, EngineError, Reply
 from pg_envs.models.ref import ModelRef
 from pg_envs.ranks import by_all, by_first, n_ranks, rank
 
@@ -53,6 +53,12 @@ class SharedEngine:
     ) -> list[str]:
         """As ``Engine``'s; the first rank replies, since what is sampled depends on what is asked together."""
         return by_first(lambda: self.own.generate(model, prompts, max_new_tokens, temperature, seed))
+
+    def replies(
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[Reply]:
+        """Likewise."""
+        return by_first(lambda: self.own.replies(model, prompts, max_new_tokens, temperature, seed))
 
     def check(self, model: ModelRef) -> None:
         """As ``Engine``'s."""

@@ -15,7 +15,7 @@ from pg_envs.models.batching import Batch, by_length, plan
 from pg_envs.models.checks import check_files
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_prompts
-from pg_envs.models.engine import AnswerLogprobs
+from pg_envs.models.engine import AnswerLogprobs, Reply
 from pg_envs.models.loading import default_device, inference_dtype
 from pg_envs.models.memory import halving_batch_once, was_halved
 from pg_envs.models.ref import ModelRef
@@ -89,12 +89,18 @@ class TransformersEngine:
                 report("asking", len(results), len(prompts))
         return [results[index] for index in range(len(prompts))]
 
-    @halving_batch_once
     def generate(
         self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
     ) -> list[str]:
         """Reply to each prompt; see ``Engine``."""
-        replies: dict[int, str] = {}
+        return [reply.text for reply in self.replies(model, prompts, max_new_tokens, temperature, seed)]
+
+    @halving_batch_once
+    def replies(
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[Reply]:
+        """Reply to each prompt, and say whether the model ended it; see ``Engine``."""
+        replies: dict[int, Reply] = {}
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
         devices = [self.device] if self.device.type == "cuda" else []
         with self._loaded(model) as running, torch.random.fork_rng(devices=devices):
@@ -109,8 +115,10 @@ class TransformersEngine:
                     pad_token_id=self._resident.tokenizer.pad_token_id,
                     **sampling,
                 )
-                texts = self._resident.tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
-                replies.update((index, text.strip()) for index, text in zip(batch, texts, strict=True))
+                written = out[:, ids.shape[1] :]
+                texts = self._resident.tokenizer.batch_decode(written, skip_special_tokens=True)
+                ended = _has_any(written, running.generation_config.eos_token_id)
+                replies.update((i, Reply(text.strip(), end)) for i, text, end in zip(batch, texts, ended, strict=True))
                 report("writing", len(replies), len(prompts))
         return [replies[index] for index in range(len(prompts))]
 
@@ -212,3 +220,9 @@ class TransformersEngine:
         for row, ids in enumerate(rows):
             padded[row, : len(ids)] = torch.tensor(ids)
         return padded.to(self.device)
+
+
+def _has_any(rows: torch.Tensor, tokens: int | list[int] | None) -> list[bool]:
+    """Whether each row has one of the tokens, of which a model may have none, one or several."""
+    ends = torch.tensor([] if tokens is None else tokens, device=rows.device, dtype=rows.dtype)
+    return [bool(found) for found in torch.isin(rows, ends).any(dim=1)]

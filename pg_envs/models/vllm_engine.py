@@ -9,7 +9,7 @@ from typing import Any
 from pg_envs.models.checks import adapter_key, adapter_shapes, check_files
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.encoding import encode_prompts
-from pg_envs.models.engine import AnswerLogprobs, EngineError, reply_seeds
+from pg_envs.models.engine import AnswerLogprobs, EngineError, Reply, reply_seeds
 from pg_envs.models.loading import default_device, load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
 from pg_envs.models.vllm_process import adaptable_layers, dtype_name, shut_down, start
@@ -77,6 +77,17 @@ class VLLMEngine:
             EngineError: If vLLM does not start, or a prompt is too long.
             ModelRefError: If vLLM cannot run the adapter.
         """
+        return [reply.text for reply in self.replies(model, prompts, max_new_tokens, temperature, seed)]
+
+    def replies(
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[Reply]:
+        """As ``generate``; a reply is whole if vLLM says that it stopped by itself.
+
+        Raises:
+            EngineError: If vLLM does not start, or a prompt is too long.
+            ModelRefError: If vLLM cannot run the adapter.
+        """
         self._load(model)
         from vllm import SamplingParams
 
@@ -85,8 +96,9 @@ class VLLMEngine:
             SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=own, detokenize=False)
             for own in reply_seeds(seed, len(rows))
         ]
-        written = [out.outputs[0].token_ids for out in self._run(model, rows, sampling, "writing")]
-        return [text.strip() for text in self._tokenizer.batch_decode(written, skip_special_tokens=True)]
+        written = [out.outputs[0] for out in self._run(model, rows, sampling, "writing")]
+        texts = self._tokenizer.batch_decode([one.token_ids for one in written], skip_special_tokens=True)
+        return [Reply(text.strip(), one.finish_reason == "stop") for text, one in zip(texts, written, strict=True)]
 
     def close(self) -> None:
         """End vLLM's process; the next question starts it again."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
 from pg_envs.values.items import Questionnaire, QuestionnaireError
-from pg_envs.values.moral_evals import FILES, find_files, read_folder
+from pg_envs.values.moral_evals import find_files, read_folder
+from pg_envs.values.moral_rows import FILES
 
 BUNDLED = "bundled"
 """The name of the items that were written for this project."""
@@ -29,9 +30,18 @@ def load_questionnaire(source: str | Path = BUNDLED) -> Questionnaire:
     """
     if str(source) == BUNDLED:
         return _bundled()
+    return read_folder(*find_folder(source))
+
+
+def find_folder(source: str | Path) -> tuple[Path, str]:
+    """The folder with MoralEvals' three files, and its name, for any ``source`` of ``load_questionnaire`` but the bundled.
+
+    Raises:
+        QuestionnaireError: If there is no such folder, and no such repository can be had.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return read_folder(folder, name=folder.name)
+        return folder, folder.name
     if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
         raise QuestionnaireError(
             f"no questionnaire at {str(folder)!r}: expected 'bundled', a folder with {', '.join(FILES.values())}, or the name of a "
@@ -40,13 +50,13 @@ def load_questionnaire(source: str | Path = BUNDLED) -> Questionnaire:
     return _from_hub(str(source))
 
 
-def _from_hub(source: str) -> Questionnaire:
+def _from_hub(source: str) -> tuple[Path, str]:
     name, at, revision = source.partition("@")
     if at and not revision:
         raise QuestionnaireError(f"{source!r} names no questionnaire: expected OWNER/NAME or OWNER/NAME@REVISION")
     try:
         repository = Repository(name, revision or MAIN, "dataset", ("*.csv",), first_lack=_first_lack)
-        return read_folder(fetch(repository), name=f"{name}@{commit_of(repository)}")
+        return fetch(repository), f"{name}@{commit_of(repository)}"
     except HubError as error:
         raise QuestionnaireError(str(error)) from error
 

@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import gymnasium as gym
@@ -14,10 +16,11 @@ from fsspec.implementations.local import LocalFileSystem
 from hub_support import CACHED_COMMIT, files_of, put_in_cache
 from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
-from tests_support import save_llama
+from tests_support import HARM, save_llama
 from transformers import LlamaForCausalLM
 
 import pg_envs  # noqa: F401
+from pg_envs import cli
 from pg_envs.building import base as base_building
 from pg_envs.building import build as building
 from pg_envs.building import period as period_building
@@ -106,6 +109,41 @@ def test_a_family_plays_and_is_recorded_under_its_own_labels(family, small_quest
             make_history(history, *_halves(small_questionnaire), centuries=("C013", "C015"))
     labels = make_history(f"recorded:{recording}", *_halves(small_questionnaire), centuries=("middle", "late")).labels
     assert labels == ("middle", "late")
+
+
+def test_nothing_in_a_text_is_obeyed(plan, tmp_path, monkeypatch, capfd):
+    """Texts, documents' names and instructions that look like code, paths and templates are learnt from as they stand."""
+
+    def fail(*_, **__):
+        raise AssertionError("a process was started")
+
+    def names():
+        return {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+
+    for module, name in ((subprocess, "Popen"), (os, "system"), (os, "execv"), (os, "posix_spawn")):
+        monkeypatch.setattr(module, name, fail)
+    for number, harm in enumerate(HARM):
+        plain = tmp_path / "texts" / "early" / f"{harm.replace('/', '_')}.txt"
+        plain.write_text(f"{number} {harm}\n{40 * SENTENCES['early']}")
+    for period in PERIODS[1:]:
+        row = {"creation_year": 1801, "source_dataset": HARM[0]}
+        rows = [{**row, harm: harm, "document_id": harm, "content": f"{harm}\n{40 * SENTENCES[period]}"} for harm in HARM]
+        shutil.rmtree(tmp_path / "texts" / period)
+        (tmp_path / "texts" / period).mkdir()
+        (tmp_path / "texts" / period / "1801.json").write_text(json.dumps(rows))
+    for period in PERIODS:
+        (tmp_path / f"{period}.json").write_text(json.dumps([{"instruction": harm, "input": harm, "output": harm} for harm in HARM]))
+    before, above = names(), set(tmp_path.parent.iterdir())
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["build-history", str(plan), "--out", "family"]) == 0
+    assert {path.parts[0] for path in names() - before} <= {"family", "family.work"}
+    assert {path.name for path in (tmp_path / "family").iterdir()} == {*PERIODS, "history.json"}
+    assert set(tmp_path.parent.iterdir()) == above
+    cards = [(tmp_path / "family" / period / "README.md").read_text() for period in PERIODS]
+    said = capfd.readouterr()
+    for shown in (*cards, said.out, said.err):
+        assert "\x1b[2J" not in shown
+        assert not any(harm in shown for harm in HARM if len(harm) > 12)
 
 
 def test_a_card_says_what_the_model_is_made_of_and_not_for(family):

@@ -56,7 +56,7 @@ def test_bad_passages_and_files_are_skipped_and_counted(tmp_path):
 
 def test_other_names_are_left_alone(tmp_path):
     write(tmp_path, "C013", "1215.json", [GOOD])
-    for name in ("notes.json", "1215.json.bak", "121.json", "Y1215.txt"):
+    for name in ("notes.json", "1215.json.bak", "12150.json", "Y1215.txt"):
         write(tmp_path, "C013", name, "no JSON")
     (tmp_path / "C013" / "1300.json").mkdir()
     write(tmp_path, "C13x", "1215.json", "no JSON")

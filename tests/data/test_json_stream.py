@@ -127,3 +127,17 @@ def test_memory_does_not_grow_with_the_file():
         return lambda: [None for _ in read_array(Passages(n))]
 
     assert peak_bytes(read(4000)) < 1.5 * peak_bytes(read(400)) + (1 << 20)
+
+
+def test_a_byte_order_mark_is_no_fault():
+    assert list(read_array(io.BytesIO(b"\xef\xbb\xbf[1, 2]"))) == [1, 2]
+    with pytest.raises(JsonStreamError, match="cannot be read as UTF-8 JSON"):
+        list(read_array(io.BytesIO(b"\xef\xbb\xbf\xef\xbb\xbf[1, 2]")))
+
+
+@pytest.mark.parametrize("text", [b"[\x1b]0;title\x07\x1b[2J]", "[é]".encode("latin-1"), '["é"]'.encode("utf-16"), b'["\xff\x1b"]'])
+def test_what_is_quoted_of_a_bad_file_is_harmless(text):
+    with pytest.raises(JsonStreamError, match="cannot be read as UTF-8 JSON: lexical error") as raised:
+        list(read_array(io.BytesIO(text)))
+    assert str(raised.value).isprintable()
+    assert "b'" not in str(raised.value)

@@ -184,6 +184,20 @@ def test_generation_is_seeded_and_greedy_at_temperature_zero(random_base, tokeni
     assert greedy[0] == tokenizer.decode([token], skip_special_tokens=True).strip()
 
 
+def test_a_reply_is_whole_if_the_model_ended_it(random_base, tmp_path, tokenizer):
+    folder = shutil.copytree(random_base, tmp_path / "brief")
+    settings = json.loads((folder / "generation_config.json").read_text())
+    prompts = ["Who goes there?", "Tell me of the sea."]
+    endless = TransformersEngine(dtype=torch.float32)
+    cut = endless.replies(ModelRef(str(random_base)), prompts, max_new_tokens=5, temperature=0)
+    assert [reply.is_whole for reply in cut] == [False, False]
+    assert [reply.text for reply in cut] == endless.generate(ModelRef(str(random_base)), prompts, max_new_tokens=5, temperature=0)
+    for ends, whole in (([7, *range(len(tokenizer))], True), (None, False)):
+        (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": ends}))
+        replies = TransformersEngine(dtype=torch.float32).replies(ModelRef(str(folder)), prompts, max_new_tokens=5, temperature=0)
+        assert [reply.is_whole for reply in replies] == [whole, whole]
+
+
 def test_a_bases_own_habits_of_sampling_do_not_apply(random_base, tmp_path):
     folder = shutil.copytree(random_base, tmp_path / "sure")
     habits = json.loads((folder / "generation_config.json").read_text())

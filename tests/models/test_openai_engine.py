@@ -223,9 +223,21 @@ def test_replies_are_the_models_and_follow_the_seed(refs, models, tokenizer):
         engine = make_engine(f"openai:{server.url}")
         greedy = engine.generate(refs[1], prompts, max_new_tokens=6, temperature=0.0)
         sampled = [engine.generate(refs[1], prompts, max_new_tokens=6, seed=seed) for seed in (1, 1, 2)]
+        cut = engine.replies(refs[1], prompts, max_new_tokens=6, temperature=0.0)
     assert greedy == local().generate(refs[1], prompts, max_new_tokens=6, temperature=0.0)
     assert sampled[0] == sampled[1] != sampled[2]
     assert sampled[0][0] != sampled[0][2]
+    assert [(reply.text, reply.is_whole) for reply in cut] == [(text, False) for text in greedy]
+
+
+def test_a_reply_is_whole_if_the_server_says_that_it_stopped():
+    from pg_envs.models.openai_engine import _read_reply
+
+    message = {"message": {"content": " text "}}
+    read = [
+        _read_reply({}, {"choices": [{**message, **reason}]}) for reason in ({}, {"finish_reason": "length"}, {"finish_reason": "stop"})
+    ]
+    assert [(reply.text, reply.is_whole) for reply in read] == [("text", False), ("text", False), ("text", True)]
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ class StandIn:
             SimpleNamespace(
                 prompt_token_ids=ids,
                 prompt_logprobs=[None, *({token: as_it_comes(logprob=-token), -1: as_it_comes(logprob=0.0)} for token in ids[1:])],
-                outputs=[SimpleNamespace(token_ids=ids[-3:])],
+                outputs=[SimpleNamespace(token_ids=ids[-3:], finish_reason="stop" if len(ids) % 2 else "length")],
             )
             for ids in (prompt["prompt_token_ids"] for prompt in prompts)
         ]
@@ -112,6 +112,13 @@ def test_replies_are_seeded_one_by_one(vllm, base, tokenizer):
     assert first == again
     assert len({*first, *other}) == 4
     assert {(sampling.max_tokens, sampling.temperature) for _, sampling, _ in vllm.asked} == {(7, 0.5)}
+
+
+def test_a_reply_is_whole_if_vllm_says_that_it_stopped(vllm, base, tokenizer):
+    prompts = [PROMPTS[0], f"{PROMPTS[0]} x", f"{PROMPTS[0]} x y"]
+    replies = make_engine("vllm").replies(base, prompts, max_new_tokens=7)
+    assert [reply.is_whole for reply in replies] == [len(head(tokenizer, prompt)) % 2 == 1 for prompt in prompts]
+    assert len({reply.is_whole for reply in replies}) == 2
 
 
 def test_one_base_runs_at_a_time_and_ends_with_the_engine(vllm, base, random_base, tmp_path):

@@ -12,7 +12,7 @@ from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled
 
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS
 from pg_envs.values.items import QuestionnaireError, items_per_dimension
-from pg_envs.values.moral_evals import FILES
+from pg_envs.values.moral_rows import FILES
 from pg_envs.values.questionnaire import load_questionnaire
 
 ASSETS = "pg_envs/assets/questionnaire"

@@ -17,11 +17,14 @@ _DECLARATION = re.compile(r"<[?!][^<>]*>")
 _CUT_TAG_AT_START = re.compile(r"\A[^<>]{0,300}=\"[^<>\"]*\"\s*/?>")
 _CUT_TAG_AT_END = re.compile(r"<[^<>]*\Z")
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,9}|#\d{1,6}|#x[0-9A-Fa-f]{1,5});")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b\u200c\u200d\u2060\ufeff\ud800-\udfff]")
+# Not the zero-width joiners within words of the scripts of Asia, from Hebrew to Mongolian, some of which are spelt with them.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b\u2060\ufeff\ud800-\udfff]|(?<![\u0590-\u1cff])[\u200c\u200d]|[\u200c\u200d](?![\u0590-\u1cff])"
+)
 _OTHER_SPACE = re.compile(r"[\u00a0\u2000-\u200a\u202f]")
 _HYPHEN_MARK = re.compile(r"(?<=[^\W\d_])[∣\u00ad¬][ \t]{0,8}\n?[ \t]{0,8}(?=[^\W\d_])")
 _BAR = re.compile(r"(?<=[^\W\d_])\|(?=[^\W\d_])")
-_BROKEN_WORD = re.compile(r"(?<=[a-zſþðȝ])-\n(?=[a-zſþðȝ])")
+_BROKEN_WORD = re.compile(r"(?<=[a-zß-öø-ÿœſȝ])-\n(?=[a-zß-öø-ÿœſȝ])")
 WRAPPED_CHARS = range(50, 85)
 MIN_WRAPPED_LINES = 4
 

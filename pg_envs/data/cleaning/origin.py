@@ -20,7 +20,7 @@ MODERN_KNOWN_SHARE = 0.8
 MIN_WORDS = 100
 OLD_SPELLING_YEAR = 1750
 OLD_KNOWN_SHARE = 0.7
-_DEATH = re.compile(r"(?:-|–|\bd\.? )\s*(?:ca?\. ?)?(1[0-9]{3})\??\.?\s*\Z")
+_DEATH = re.compile(r"(?:-|–|\bd\.? )\s*(?:ca?\. ?)?([0-9]{3,4})\??\.?\s*\Z")
 _YEAR = re.compile(r"(?<![\d.,:/$£-])(1[0-9]{3}|20[0-3]\d)(?!\d|[,:/-]\d)")
 
 
@@ -45,7 +45,7 @@ def year_type(passage: RawPassage, context: Context) -> Verdict | None:
 def no_year(passage: RawPassage, context: Context) -> Verdict | None:
     """A missing or impossible year is taken from the other passages of the document, else the passage is dropped."""
     year = passage.get("creation_year")
-    if usable_year(year):
+    if usable_year(year, context.years):
         return None
     agreed = context.documents.year(passage)
     return repair(passage, f"{year} -> {agreed}", creation_year=agreed) if agreed else drop(f"creation_year {str(year)[:20]}")
@@ -63,7 +63,7 @@ def author_year(passage: RawPassage, context: Context) -> Verdict | None:
     The year of death is put in its place: the latest year in which the text can have been written.
     """
     match = _DEATH.search(str(passage.get("author") or ""))
-    if not match or passage["creation_year"] <= int(match[1]) + MAX_YEARS_AFTER_DEATH or not usable_year(int(match[1])):
+    if not match or passage["creation_year"] <= int(match[1]) + MAX_YEARS_AFTER_DEATH or not usable_year(int(match[1]), context.years):
         return None
     return _relabel(passage, int(match[1]), "the author's death", creation_year_latest=int(match[1]))
 
@@ -74,7 +74,7 @@ def _relabel(passage: RawPassage, year: Any, why: str, **fields: Any) -> Verdict
 
 
 def foreign_language(passage: RawPassage, context: Context) -> Verdict | None:
-    """More than half of the text is in another language than English of any century."""
+    """More than half of the text is in another language than the history's; if that is English, than English of any century."""
     shares = context.foreign.shares(passage["content"])
     if sum(shares.values()) <= MAX_FOREIGN_SHARE:
         return None
@@ -84,8 +84,8 @@ def foreign_language(passage: RawPassage, context: Context) -> Verdict | None:
 def impossible_year(passage: RawPassage, context: Context) -> Verdict | None:
     """The text contradicts its year, and nothing says which year would be right.
 
-    It names three different later years (by more than 30); or has long s after 1820; or modern spelling before 1500 without being
-    marked as a translation; or spelling from before 1650 after 1750.
+    It names three different later years (by more than 30); or, if it is English, has long s after 1820; or modern spelling before 1500
+    without being marked as a translation; or spelling from before 1650 after 1750.
     """
     text: str = passage["content"]
     year = passage["creation_year"]
@@ -93,6 +93,12 @@ def impossible_year(passage: RawPassage, context: Context) -> Verdict | None:
     later = {int(found) for found in _YEAR.findall(text) if int(found) > latest + LATER_BY_YEARS and int(found) % 10}
     if len(later) >= MIN_LATER_YEARS:
         return drop(f"{year}, and it names {', '.join(map(str, sorted(later)[:3]))}")
+    return _impossible_spelling(passage, context) if context.languages.only_english else None
+
+
+def _impossible_spelling(passage: RawPassage, context: Context) -> Verdict | None:
+    text: str = passage["content"]
+    year = passage["creation_year"]
     if year > LAST_LONG_S_YEAR and text.count("ſ") >= MIN_LONG_S:
         return drop(f"{year}, with long s")
     words = words_of(text)

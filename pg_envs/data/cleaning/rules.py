@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pg_envs.data.cleaning import boilerplate, characters, noise, origin, shape
-from pg_envs.data.cleaning.verdict import Action, Context, RawPassage, RuleFunction
+from pg_envs.data.cleaning.language import Languages
+from pg_envs.data.cleaning.verdict import Action, Context, RawPassage, RuleFunction, reasons_of
 
 RULES: dict[str, RuleFunction] = {
     "no-content": shape.no_content,
@@ -37,6 +38,17 @@ RULES: dict[str, RuleFunction] = {
 """Repairs come before what judges the text, so that nothing is dropped for a fault that can be mended; parts of a split passage go on
 with the rules after it. Each function's docstring says what it finds."""
 
+ENGLISH_ONLY = ("misread-letters", "joined-words", "editors-matter")
+"""Rules that go by English words, and would take other languages for noise or overlook what they look for."""
+
+
+def asked_rules(languages: Languages) -> dict[str, RuleFunction]:
+    """The rules that have something to say about texts in these languages, in order."""
+    silent = set() if languages.only_english else set(ENGLISH_ONLY)
+    if languages.unknown:
+        silent.add("foreign-language")
+    return {reason: rule for reason, rule in RULES.items() if reason not in silent}
+
 
 @dataclass
 class Cleaned:
@@ -60,7 +72,7 @@ class Cleaned:
 
 
 def clean_passage(passage: RawPassage, context: Context, name: str) -> Cleaned:
-    """Ask every rule in turn about a passage, and about its parts once it is split.
+    """Ask every rule that is for the texts' languages about a passage in turn, and about its parts once it is split.
 
     Args:
         passage: As it was read; it is not changed.
@@ -71,7 +83,7 @@ def clean_passage(passage: RawPassage, context: Context, name: str) -> Cleaned:
         What is left, with the reason codes of what was done to it under ``cleaning``.
     """
     cleaned = Cleaned(kept=[passage])
-    for reason, rule in RULES.items():
+    for reason, rule in asked_rules(context.languages).items():
         going_on: list[RawPassage] = []
         for part in cleaned.kept:
             verdict = rule(part, context)
@@ -84,6 +96,7 @@ def clean_passage(passage: RawPassage, context: Context, name: str) -> Cleaned:
     reasons = [reason for reason, _, _ in cleaned.findings]
     for part in cleaned.kept:
         context.seen.keep(name, part["content"])
+        # What an earlier cleaning or rewriting did stays true.
         if reasons:
-            part["cleaning"] = reasons
+            part["cleaning"] = list(dict.fromkeys([*reasons_of(part), *reasons]))
     return cleaned

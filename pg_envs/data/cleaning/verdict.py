@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pg_envs.data.cleaning.documents import Documents
 from pg_envs.data.cleaning.duplicates import SeenTexts
-from pg_envs.data.cleaning.language import ForeignText
+from pg_envs.data.cleaning.language import ForeignText, Languages
 from pg_envs.data.cleaning.words import Vocabulary
+from pg_envs.data.schema import HistTextError, Years
 
 RawPassage = dict[str, Any]
 Action = Literal["drop", "repair", "relabel", "split"]
@@ -32,10 +33,22 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long passages may be, in characters."""
+    """How long passages may be, in characters.
+
+    Raises:
+        HistTextError: If no passage can be so long.
+    """
 
     min_chars: int = 1000
     max_chars: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Refuse what would drop everything, or split without an end."""
+        if not 0 <= self.min_chars <= self.max_chars or self.max_chars < 1:
+            raise HistTextError(
+                f"passages of {self.min_chars} to {self.max_chars} characters: expected 0 or more for the shortest, and for the longest at "
+                "least as many, and 1 or more"
+            )
 
 
 @dataclass
@@ -46,7 +59,7 @@ class Context:
         documents: What the passages of each document agree on.
         seen: The texts kept so far.
         vocabulary: Modern English words.
-        foreign: Finds text that is not English of any time.
+        foreign: Finds text that is not in the history's languages.
         lengths: How long passages may be.
     """
 
@@ -56,9 +69,25 @@ class Context:
     foreign: ForeignText = field(default_factory=ForeignText)
     lengths: Lengths = field(default_factory=Lengths)
 
+    @property
+    def years(self) -> Years:
+        """From which years texts may be."""
+        return self.documents.years
+
+    @property
+    def languages(self) -> Languages:
+        """In which languages texts are."""
+        return self.foreign.languages
+
 
 RuleFunction = Callable[[RawPassage, Context], Verdict | None]
 """Gives None where it finds nothing. Apart from ``seen`` it changes nothing, the passage included."""
+
+
+def reasons_of(passage: RawPassage) -> list[str]:
+    """The reason codes of what was done to a passage, as far as its field ``cleaning``, which may be a stranger's, has any."""
+    codes = passage.get("cleaning")
+    return [code for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
 
 
 def drop(detail: str) -> Verdict:

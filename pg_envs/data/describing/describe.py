@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_envs.data.archives import text_folder
-from pg_envs.data.cleaning.language import ForeignText
+from pg_envs.data.cleaning.language import ForeignText, Languages
 from pg_envs.data.describing.closeness import value_closeness
 from pg_envs.data.describing.confounding import confounding, warnings
 from pg_envs.data.describing.drift import changes, divergences, not_told_apart
@@ -19,14 +19,20 @@ from pg_envs.data.describing.report import as_markdown
 from pg_envs.data.describing.tally import LABELS, CenturyTally, plain
 from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.new_folder import appearing, check_new_folder
-from pg_envs.data.schema import HistTextError, ReadReport
+from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, ReadReport, Years
 from pg_envs.progress import report as report_progress
 
 DEFAULT_SAMPLE = 200
 
 
 def describe_folder(
-    source: str | Path, target: str | Path, embedder: str | None = None, sample: int = DEFAULT_SAMPLE, seed: int = 0
+    source: str | Path,
+    target: str | Path,
+    embedder: str | None = None,
+    sample: int = DEFAULT_SAMPLE,
+    seed: int = 0,
+    languages: Languages | None = None,
+    years: Years = HISTTEXT_YEARS,
 ) -> dict[str, Any]:
     """Describe the passages of ``source`` in the new folder ``target``: ``report.md``, ``report.json`` and pictures.
 
@@ -39,6 +45,8 @@ def describe_folder(
         embedder: A sentence-embedding model, see ``load_embedder``; without one, texts are not compared with values.
         sample: How many passages a century to identify languages in and to embed.
         seed: Of the sample and of intervals.
+        languages: In which languages the texts are, English by default; what is in others is identified.
+        years: From which years passages may be.
 
     Returns:
         What is in ``report.json``.
@@ -55,9 +63,10 @@ def describe_folder(
     model = None if embedder is None else load_embedder(embedder)
     reading = ReadReport()
     with text_folder(source) as folder:
-        tallies = tally_folder(folder, sample, seed, reading)
+        tallies = tally_folder(folder, sample, seed, reading, years)
     if not tallies:
         raise HistTextError(f"no passage in {str(source)!r} could be read: " + "; ".join(reading.examples[:3] or ["its files are empty"]))
+    foreign = ForeignText(languages)
     labels, words = [tally.century for tally in tallies], [tally.words for tally in tallies]
     confounded, bits = confounding(tallies), divergences(words)
     description: dict[str, Any] = {
@@ -67,7 +76,9 @@ def describe_folder(
         "embedder": None if embedder is None else plain(embedder if embedder.count("/") == 1 else Path(embedder).name),
         "centuries": {tally.century: _amounts(tally) for tally in tallies},
         "mix": {kind: {tally.century: dict(tally.labels[kind].most_common()) for tally in tallies} for kind in LABELS},
-        "identified_languages": identified_languages(tallies),
+        "languages": list(foreign.languages.codes),
+        "years": [years.first, years.last],
+        "identified_languages": identified_languages(tallies, foreign),
         "divergence": {"centuries": labels, "bits": bits},
         "changes": [{"from": a, "to": b} | change for (a, b), change in zip(pairwise(labels), changes(words), strict=True)],
         "confounding": confounded,
@@ -85,7 +96,7 @@ def describe_folder(
     return description
 
 
-def tally_folder(folder: Path, sample: int, seed: int, reading: ReadReport) -> list[CenturyTally]:
+def tally_folder(folder: Path, sample: int, seed: int, reading: ReadReport, years: Years = HISTTEXT_YEARS) -> list[CenturyTally]:
     """Count the passages of each century that has any, in order; what does not fit is noted in ``reading``."""
     from fsspec.implementations.local import LocalFileSystem
 
@@ -94,16 +105,16 @@ def tally_folder(folder: Path, sample: int, seed: int, reading: ReadReport) -> l
     tallies: dict[str, CenturyTally] = {}
     for n_done, file in enumerate(files):
         report_progress("reading", n_done, len(files))
-        for _, passage in read_valid(filesystem, [file], reading.skip, reading):
+        for _, passage in read_valid(filesystem, [file], reading.skip, reading, years=years):
             tally = tallies.setdefault(file.century, CenturyTally(file.century, sample, seed))
             tally.add(passage, file.name)
     report_progress("reading", len(files), len(files))
     return list(tallies.values())
 
 
-def identified_languages(tallies: Sequence[CenturyTally]) -> dict[str, dict[str, float]]:
-    """Which part of the sampled characters is in which foreign language, 0 to 1, as the cleaner identifies it; the rest is ``english``."""
-    foreign, shares = ForeignText(), {}
+def identified_languages(tallies: Sequence[CenturyTally], foreign: ForeignText) -> dict[str, dict[str, float]]:
+    """Which part of the sampled characters is in which foreign language, 0 to 1, as the cleaner identifies it; the rest is its own."""
+    shares = {}
     for n_done, tally in enumerate(tallies):
         report_progress("identifying languages", n_done, len(tallies))
         n_chars = sum(len(passage.content) for passage in tally.sample)
@@ -112,7 +123,9 @@ def identified_languages(tallies: Sequence[CenturyTally]) -> dict[str, dict[str,
             for language, share in foreign.shares(passage.content).items():
                 found[language] = found.get(language, 0.0) + share * len(passage.content) / n_chars
         ranked = sorted(found.items(), key=lambda pair: -pair[1])
-        shares[tally.century] = {"english": round(1 - sum(found.values()), 5)} | {name: round(share, 5) for name, share in ranked}
+        shares[tally.century] = {foreign.languages.described: round(1 - sum(found.values()), 5)} | {
+            name: round(share, 5) for name, share in ranked
+        }
     report_progress("identifying languages", len(tallies), len(tallies))
     return shares
 

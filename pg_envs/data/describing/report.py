@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pg_envs.data.cleaning.language import Languages
 from pg_envs.data.describing.tally import NOT_RECORDED
+from pg_envs.data.markdown import escaped
 from pg_envs.values.dimensions import DIMENSIONS
 
 ABOUT_KINDS = """Shares of the century's words. Source, genre and language are what passages say (`source_dataset`, `genre`,
 `language`); layout is estimated: short lines are twelve lines or more of which half have under 70 characters.
 """
 ABOUT_LANGUAGES = """Shares of the characters of {sample} passages a century at most (drawn with seed {seed}, the first 10,000 characters
-of each). English is what the cleaner's rule (lingua, and few small English words) does not identify as another language.
+of each). {own} is what the cleaner's rule ({rule}) does not identify as another language.
 """
 ABOUT_DIVERGENCE = """Jensen-Shannon divergence of word distributions (Lin 1991): 0 bits if they are the same, 1 if they share no word. The
 diagonal compares two halves of a century's documents: what differs there is not time. New spelling counts as new words.
@@ -27,12 +28,6 @@ model trained on modern text reads old spelling badly. In the table each passage
 model finds in any such text does not count; bands in the pictures are 95% intervals (bootstrap over documents).
 """
 MIN_SHARE_SHOWN = 0.001
-_MARKS = re.compile(r"([\\`*_\[\]<>|~$&#!])")
-
-
-def escaped(text: str) -> str:
-    """Text out of the data so that Markdown shows its signs and obeys none."""
-    return _MARKS.sub(r"\\\1", text)
 
 
 def as_markdown(description: Mapping[str, Any], pictures: Sequence[str]) -> str:
@@ -50,7 +45,7 @@ def as_markdown(description: Mapping[str, Any], pictures: Sequence[str]) -> str:
         parts += [f"### {kind.capitalize()}\n", _mix(mix), _picture(kind, pictures)]
     parts += [
         "### Language, identified\n",
-        ABOUT_LANGUAGES.format(**description),
+        _about_languages(description),
         _identified(description),
         "## Vocabulary\n",
         ABOUT_DIVERGENCE,
@@ -101,6 +96,14 @@ def _mix(mix: Mapping[str, Mapping[str, int]]) -> str:
         hidden = [f"{len(counts) - len(shown)} more"] if len(shown) < len(counts) else []
         rows.append([century, "; ".join(shown + hidden)])
     return table(["century", "shares"], rows).replace("---:", "---")
+
+
+def _about_languages(description: Mapping[str, Any]) -> str:
+    languages = Languages(tuple(description["languages"]))
+    rule = "lingua, and few small English words" if languages.has_english else "lingua"
+    if languages.unknown:
+        rule = f"not asked, as no identifier knows {', '.join(languages.unknown)}"
+    return ABOUT_LANGUAGES.format(**description, own=languages.described.capitalize(), rule=rule)
 
 
 def _identified(description: Mapping[str, Any]) -> str:

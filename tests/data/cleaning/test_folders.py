@@ -1,5 +1,6 @@
 """Cleaning a folder from the command line and from Python."""
 
+import errno
 import json
 import os
 
@@ -9,6 +10,7 @@ from pg_envs import cli
 from pg_envs.data.cleaning import folders
 from pg_envs.data.cleaning.folders import clean_folder
 from pg_envs.data.schema import HistTextError, schema_fault
+from pg_envs.data.year_files import YearWriter
 
 
 @pytest.fixture
@@ -130,3 +132,45 @@ def test_an_undated_file_that_leads_out_is_not_read(source, tmp_path):
     report = clean_folder(source, tmp_path / "out")
     assert "undated" not in report.centuries
     assert report.unreadable[0].startswith("undated.json: not a regular file inside")
+
+
+def test_files_of_other_names_are_said_to_be_passed_over(source, tmp_path, capsys):
+    (source / "C020" / "chronicle.json").write_text("[]")
+    (source / "C020" / "\x1b[2J<b>.txt").write_text("text")
+    assert cli.main(["clean", str(source), str(tmp_path / "out")]) == 0
+    said = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert said["passed_over"] == ["'C020/\\x1b[2J<b>.txt'", "'C020/chronicle.json'"]
+    printed = capsys.readouterr().out
+    assert "Passed over, since only names such as `C013/1215.json` are read: 'C020/" in printed
+    assert "\x1b" not in printed
+
+
+def test_a_folder_without_any_file_of_a_year_is_refused(tmp_path, capsys):
+    (tmp_path / "in" / "C020").mkdir(parents=True)
+    for n in range(30):
+        (tmp_path / "in" / "C020" / f"chronicle-{n:02}.json").write_text("[]")
+    assert cli.main(["clean", str(tmp_path / "in"), str(tmp_path / "out")]) == cli.EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert "no files such as C013/1215.json in" in said
+    assert "'C020/chronicle-00.json'" in said
+    assert "chronicle-29" not in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("shortest", "longest"), [(5000, 100), (0, 0), (-1, 100), (-5, -1)])
+def test_lengths_that_no_passage_has_are_refused(source, tmp_path, capsys, shortest, longest):
+    lengths = ["--min-chars", str(shortest), "--max-chars", str(longest)]
+    assert cli.main(["clean", str(source), str(tmp_path / "out"), *lengths]) == cli.EXIT_BAD_INPUT
+    assert f"passages of {shortest} to {longest} characters: expected 0 or more" in capsys.readouterr().err
+
+
+def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(source, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(YearWriter, "write", full)
+    assert cli.main(["clean", str(source), str(tmp_path / "out")]) == cli.EXIT_BROKEN
+    said = capsys.readouterr().err
+    assert str(tmp_path / "out") in said
+    assert "free some space there" in said
+    assert os.listdir(tmp_path) == ["in"]

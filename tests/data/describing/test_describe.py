@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from tests_support import HARM
 
 from pg_envs import cli
 from pg_envs.data.describing import describe
@@ -20,20 +21,6 @@ from pg_envs.values.dimensions import DIMENSIONS
 
 ENGLISH = "And the king said to his men that they should go with him to the house of the lord, for it was late. " * 3
 GERMAN = "Der König sprach zu seinen Männern, sie sollten am Abend gemeinsam nach Hause gehen und dort schlafen. " * 3
-
-HARM = [
-    "$\\frac{",
-    "../../../outside",
-    "/etc/passwd",
-    "<script>alert(1)</script>",
-    "| a | b |\n|---|",
-    "![x](http://x/y.png)",
-    "\x1b[2J\x1b]0;title\x07",
-    "{0.__class__} %s %n {sample}",
-    "`touch touched`; $(touch touched)",
-    "__import__('os').system('touch touched')",
-    "[bold red]x[/bold red]",
-]
 
 
 def write(folder, century, name, passages):
