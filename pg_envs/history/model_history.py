@@ -111,6 +111,8 @@ class ModelHistory(History):
         """Replies to open questions, or to conversations, sampled at temperature 1."""
         # Drawn whoever replies, so that draws that follow are the same from a recording as they were live.
         seed = int(rng.integers(2**31))
+        if not prompts:
+            return []
         if policy in self.refs:
             return self._human_replies(self.refs.index(policy), prompts, seed)
         return self.engine.generate(policy, prompts, seed=seed)
