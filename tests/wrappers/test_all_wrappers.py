@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -76,6 +77,55 @@ def test_everything_exchanged_pickles(simulated, recipes, name):
     for value in (*exchanged, env.observation_space, env.action_space):
         assert data_equivalence(pickle.loads(pickle.dumps(value)), value)
     assert pickle.loads(pickle.dumps(env.action_space)) == env.action_space
+
+
+def goes_on_alike(env, actions):
+    """Whether pickles of the environment, made before every step, take that step as it does."""
+    for action in actions:
+        again = pickle.loads(pickle.dumps(env))
+        if not data_equivalence(again.step(action), env.step(action)):
+            return False
+        again.close()
+    return True
+
+
+QUIET = tuple(name for name in SCALAR if name != "WandbLogger")
+"""W&B takes a second for every run that it begins, and every copy begins one; ``test_wandb_logger.py`` has one."""
+
+
+@pytest.mark.parametrize("name", [*QUIET, "ValueReadings", "VectorReward", "all"])
+def test_wrapped_environments_pickle_at_any_moment_and_go_on(simulated, recipes, name):
+    names = QUIET if name == "all" else [name]
+    env = simulated()
+    for each in names:
+        env = {**recipes, "VectorReward": VectorReward}[each](env)
+    env = pickle.loads(pickle.dumps(env))
+    env.reset(seed=0)
+    assert goes_on_alike(env, np.random.default_rng(0).uniform(-1, 1, (3, 19)))
+    env.close()
+    pickle.loads(pickle.dumps(env)).reset(seed=0)
+
+
+def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters):
+    env = AdapterMixture(NoisyHumans(tiny()), random_adapters[:2])
+    env.reset(seed=0)
+    env.step(np.array((0.5, 0.5), np.float32))
+    assert goes_on_alike(env, np.array([(1, -1)], np.float32))
+    # The copy has removed its own temporary files, not these.
+    assert Path(env.policy.adapter).is_dir()
+    env.reset(seed=0)
+    env.step(np.array((0.5, 0.5), np.float32))
+    env.close()
+
+
+def test_a_copy_leaves_the_originals_proxies_alone(tiny, tmp_path):
+    env = QueryBudget(tiny("ProgressGym/Coevolve-v0"), per_century=3)
+    env.unwrapped.history._scratch = tmp_path / "proxies"
+    (tmp_path / "proxies").mkdir()
+    pickle.loads(pickle.dumps(env)).close()
+    assert (tmp_path / "proxies").is_dir()
+    env.close()
+    assert not (tmp_path / "proxies").exists()
 
 
 def test_all_of_them_together_in_a_vector_environment(simulated, recipes, tmp_path):
