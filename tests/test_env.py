@@ -481,6 +481,7 @@ def test_closed_environment_can_be_reset_again():
     env = make()
     first = episode(env, seed=0)
     env.close()
+    env.close()
     with pytest.raises(gym.error.ResetNeeded):
         env.unwrapped.step(np.zeros(19))
     assert data_equivalence(episode(env, seed=0), first)

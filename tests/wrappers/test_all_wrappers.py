@@ -104,6 +104,9 @@ def test_wrapped_environments_pickle_at_any_moment_and_go_on(simulated, recipes,
     assert goes_on_alike(env, np.random.default_rng(0).uniform(-1, 1, (3, 19)))
     env.close()
     pickle.loads(pickle.dumps(env)).reset(seed=0)
+    env.close()
+    env.reset(seed=0)
+    env.close()
 
 
 def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters):
