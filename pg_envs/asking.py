@@ -11,9 +11,9 @@ import numpy as np
 from pg_envs.agent_view import AgentView
 from pg_envs.history.base import History
 from pg_envs.interaction import Interaction
-from pg_envs.models.conversation import Prompt
+from pg_envs.models.conversation import Prompt, check_prompts
 from pg_envs.questions import Questions
-from pg_envs.values.survey import Comparison, VoteRule, cast_votes
+from pg_envs.values.survey import Comparison, VoteRule, cast_votes, check_comparisons
 
 Observation = dict[str, Any]
 
@@ -67,9 +67,11 @@ class Asking(gym.Env[Observation, Any]):
             (len(comparisons),) int8 votes; +1 first option, -1 second, 0 no valid answer.
 
         Raises:
+            ComparisonError: If these are no comparisons.
             QueryBudgetExceeded: If that is more than ``query_budget`` allows in this century.
             RecordingError: If the humans are recorded, and not on a comparison's item.
         """
+        check_comparisons(comparisons)
         self._check_budget(len(comparisons))
         preferences = self.history.preferences(self._voters, comparisons)
         self.count_queries(len(comparisons))
@@ -82,10 +84,12 @@ class Asking(gym.Env[Observation, Any]):
             prompts: Texts, or lists of turns as chat templates take them; the humans write the assistant's next turn.
 
         Raises:
+            ConversationError: If these are no prompts, as a text without a list around it is none.
             QueryBudgetExceeded: As ``ask``.
             RecordingError: If the humans are recorded, and not on a prompt.
             TypeError: If the history is simulated: its humans have no words.
         """
+        check_prompts(prompts)
         self._check_budget(len(prompts))
         replies = self.history.respond(self._voters, prompts, self._questions.rng(self._century))
         self.count_queries(len(prompts))

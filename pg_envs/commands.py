@@ -32,13 +32,16 @@ class Run:
     is kept.
     """
 
-    env: Annotated[str, _help(f"which challenge: {', '.join(pg_envs.ENV_IDS)}")] = "ProgressGym/Follow-v0"
+    env: Annotated[str, _help(f"which challenge: {', '.join(pg_envs.ENV_IDS)}, or Follow, Predict, Coevolve")] = "ProgressGym/Follow-v0"
     agent: Annotated[str, _help(f"which agent: {', '.join(agent_names())}, or your own as module:Class")] = "lifelong-dpo"
     history: Annotated[str, _help("who the humans are: " + "; ".join(f"{k} ({v})" for k, v in HISTORIES.items()))] = "histtiny"
     seed: Annotated[int, _help("for the environment and the agent; the same seed gives the same result.json")] = 0
     name: Annotated[str | None, _help("folder of the run; by default made of the names above, and numbered if it is taken")] = None
     out: Annotated[Path, _help("where the folders of runs go")] = Path("runs")
-    resume: Annotated[Path | None, _help("go on with the interrupted run in this folder; all else is read from its config.json")] = None
+    resume: Annotated[
+        Path | None,
+        _help("go on with the interrupted run in this folder, as its config.json says; whoever asks for else is refused"),
+    ] = None
     env_args: Annotated[list[str], _help("settings of the environment, e.g. lookahead=2 votes=majority")] = field(default_factory=list)
     agent_args: Annotated[list[str], _help("settings of the agent, e.g. learning_rate=5e-4 independent=true")] = field(default_factory=list)
     wandb: Annotated[str | None, _help("also log to this Weights & Biases project (needs pg-envs[wandb])")] = None

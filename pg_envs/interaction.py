@@ -75,9 +75,9 @@ class Interaction:
         Raises:
             ValueError: If there are not ``n`` items, or the seed is not a whole number, 0 or more.
         """
-        if not isinstance(seed, int | np.integer) or seed < 0:
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"seed={seed!r}: expected a whole number, 0 or more")
-        if n is not None and not 1 <= n <= len(self._items):
+        if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or not 1 <= n <= len(self._items)):
             raise ValueError(
                 f"n={n!r}: expected 1 to {len(self._items)} prompts, as many as the survey has items; use another seed for more"
             )

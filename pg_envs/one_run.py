@@ -37,7 +37,7 @@ from pg_envs.run_folder import (
     remove_unfinished,
     write_progress,
 )
-from pg_envs.run_setup import make_env, new_run
+from pg_envs.run_setup import make_env, new_run, resumed_run
 from pg_envs.runner import AgentStopped, run_episode
 from pg_envs.wandb_logging import check_wandb, log_result
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def run_and_save(options: Run) -> bool:
     """Do what ``pg-envs run`` was asked for; returns whether the run was finished (False after Ctrl-C)."""
     # The first process names the folder, for all.
-    folder, config = by_first(lambda: new_run(options) if options.resume is None else (options.resume, read_config(options.resume)))
+    folder, config = by_first(lambda: new_run(options) if options.resume is None else resumed_run(options))
     if options.wandb:
         check_wandb("--wandb")
     run = OneRun(folder, config)

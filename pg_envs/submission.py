@@ -20,7 +20,8 @@ from pg_envs.values.measure import MODES
 
 KNOWN_VERSIONS = (pg_envs.__version__,)
 """Versions of pg-envs whose formulas are those here."""
-RECORDED = "recorded:histtiny"
+RECORDINGS = "recorded:"
+RECORDED = f"{RECORDINGS}histtiny"
 BUNDLED = {"simulated": "simulated", "simulated-random": "simulated-random", "histtiny": RECORDED, RECORDED: RECORDED}
 """Histories whose humans are known here, and where their values come from without loading a model."""
 LEFT_OUT = ("engine", "render_mode")
@@ -66,12 +67,22 @@ def _formal(result: dict[str, Any]) -> list[str]:
     missing = [name for name in BASELINES if name not in result["baselines"]]
     if missing:
         problems.append(f"baselines: {' and '.join(missing)} missing; go on with pg-envs run --resume")
+    if not _is_name_of(result["history"]["name"], config["env_args"].get("history", "histtiny")):
+        asked = str(config["env_args"].get("history", "histtiny"))
+        problems.append(f"history: name: tampered or damaged: {result['history']['name']!a} is not what env_args ask for, {asked!a}")
     if config["agent"] in (*BASELINES, "random"):
         problems.append(f"config: agent: {config['agent']} is a baseline (the oracle cheats by design), no entry")
     found = result["versions"].get("pg-envs")
     if found not in KNOWN_VERSIONS:
         problems.append(f"versions: unknown pg-envs {found!a}; this one knows {', '.join(KNOWN_VERSIONS)}")
     return problems
+
+
+def _is_name_of(name: str, asked: Any) -> bool:
+    """Whether a history that was asked for in this way bears this name; a recording has its own, which its folder need not tell."""
+    if isinstance(asked, str) and asked.startswith(RECORDINGS) and asked != RECORDED:
+        return name.startswith(RECORDINGS)
+    return name == asked
 
 
 def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]:

@@ -314,6 +314,26 @@ def test_run_stopped_during_its_baselines_is_finished_by_resuming(workplace, no_
     assert (folder / "result.json").read_bytes() == (workplace / "runs" / "whole" / "result.json").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", "3"], "whose seed is 0, and 3 was asked for; leave that out"),
+        (["--agent", "random"], "whose agent is 'no-op', and 'random' was asked for"),
+        (["--env", "Predict"], "whose env is 'ProgressGym/Follow-v0', and 'ProgressGym/Predict-v0'"),
+        (["--env-args", "votes=majority"], "whose env_args: votes is None, and 'majority'"),
+    ],
+)
+def test_who_resumes_a_run_as_another_one_is_told(options, message, workplace, no_pictures, capsys):
+    begun = ["--env", "Follow", "--agent", "no-op", "--history", "simulated", "--env-args", "query_budget=3"]
+    assert main(["run", *begun, "--name", "it"]) == 0
+    assert json.loads((workplace / "runs/it/config.json").read_text())["env"] == "ProgressGym/Follow-v0"
+    before = (workplace / "runs/it/result.json").read_bytes()
+    assert main(["run", "--resume", "runs/it", *options]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["run", "--resume", "runs/it", *begun]) == 0
+    assert (workplace / "runs/it/result.json").read_bytes() == before
+
+
 def test_run_stopped_before_its_first_century_can_be_resumed(workplace, no_pictures, capsys):
     (workplace / "stoppable.py").write_text(AGENT_MODULE)
     (workplace / "stop-in-1").touch()

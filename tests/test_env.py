@@ -15,9 +15,11 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from tests_support import COEVOLVE, FOLLOW, PREDICT
 
 import pg_envs
+from pg_envs.models.conversation import ConversationError
 from pg_envs.models.space import InvalidPolicy
 from pg_envs.questions import QueryBudgetExceeded
-from pg_envs.values.survey import cast_votes
+from pg_envs.values.survey import Comparison, ComparisonError, cast_votes
+from wrappers import QueryBudget
 
 HISTORIES = ("simulated", "simulated-random")
 each_env = pytest.mark.parametrize(("env_id", "history"), [(i, h) for i in pg_envs.ENV_IDS for h in HISTORIES])
@@ -345,6 +347,59 @@ def test_bad_arguments_are_named_with_what_to_choose_from(env_id, kwargs, messag
         gym.make(env_id, **{"history": "simulated", **kwargs})
 
 
+@pytest.mark.parametrize("wrap", [lambda env: env, lambda env: QueryBudget(env, per_century=9)], ids=["bare", "budget"])
+@pytest.mark.parametrize(
+    ("comparisons", "message"),
+    [
+        ([1], r"comparisons\[0\]=1: expected a Comparison, such as env.unwrapped.survey\[0\]"),
+        ("abc", r"comparisons\[0\]='a': expected a Comparison"),
+        (None, r"comparisons=None: expected a list of Comparison"),
+        (iter([]), r"comparisons=<.*: expected a list of Comparison"),
+        (np.zeros(3), r"comparisons=array.*: expected a list of Comparison"),
+    ],
+)
+def test_what_is_no_comparison_is_refused_before_anybody_is_asked(wrap, comparisons, message):
+    env = wrap(make(FOLLOW))
+    env.reset(seed=0)
+    with pytest.raises(ComparisonError, match=message):
+        env.get_wrapper_attr("ask")(comparisons)
+    with pytest.raises(ComparisonError, match=r"comparisons\[1\]=None: "):
+        env.get_wrapper_attr("ask")([env.unwrapped.survey[0], None])
+    assert env.unwrapped.n_queries == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 9), (-1, 0), (1, 1), (None, 0)])
+def test_a_comparison_is_of_two_of_its_items_options(first, second):
+    item = make(FOLLOW).unwrapped.survey[0].item
+    with pytest.raises(ComparisonError, match=f"options {first!r} and {second!r}: expected two different ones out of 0 to"):
+        Comparison(item, first, second)
+    with pytest.raises(ComparisonError, match="expected an Item"):
+        Comparison("H_001", 0, 1)
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, lambda env: QueryBudget(env, per_century=9)], ids=["bare", "budget"])
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        # As many questions as it has letters.
+        ("Why?", r"prompts='Why\?': expected a list of prompts; a single one is a list of one"),
+        ({"role": "user", "content": "Why?"}, "expected a list of prompts"),
+        (None, "prompts=None: expected a list of prompts"),
+        ([1], r"prompts\[0\]=1: expected a text, or a list of turns"),
+        ([{"role": "user", "content": "Why?"}], r"prompts\[0\]=.*: expected a text, or a list of turns"),
+        (["Why?", []], r"messages=\[\]: expected a list of at least one turn"),
+        ([[{"role": "user", "content": 5}]], r"messages\[0\]=.*a content that is text"),
+        (["half \ud800"], r"messages\[0\]=.*a content that is text"),
+    ],
+)
+def test_what_is_no_prompt_is_refused_before_anybody_is_asked(wrap, prompts, message):
+    env = wrap(make(FOLLOW))
+    env.reset(seed=0)
+    with pytest.raises(ConversationError, match=message):
+        env.get_wrapper_attr("respond")(prompts)
+    assert env.unwrapped.n_queries == 0
+
+
 def test_no_steps_or_questions_outside_an_episode():
     env = make(FOLLOW).unwrapped
     for moment in ("before reset", "after the end"):
@@ -425,6 +480,7 @@ def test_float32_actions_are_taken():
 def test_closed_environment_can_be_reset_again():
     env = make()
     first = episode(env, seed=0)
+    env.close()
     env.close()
     with pytest.raises(gym.error.ResetNeeded):
         env.unwrapped.step(np.zeros(19))

@@ -124,6 +124,53 @@ def test_own_history_from_a_folder_of_text_to_a_follow_run(random_base, small_qu
 def test_trl_custom_loop_on_random_models(on_few_items, tiny_family, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     on_few_items("trl_custom_loop.py", "1")
-    found = re.findall(r"^(C0\d\d): reward [+-]\d\.\d{3} after 1 steps and \d+ questions$", capsys.readouterr().out, re.MULTILINE)
-    assert found == ["C020", "C021"]
+    number = r"[+-]?\d\.\d{3}"
+    told = rf"^(C0\d\d): reward {number} \(never trained {number}\), agreement {number} \({number}\) after 1 steps and (\d+) questions$"
+    found = re.findall(told, capsys.readouterr().out, re.MULTILINE)
+    assert [century for century, _ in found] == ["C020", "C021"]
+    # Judging asks far more; what is told is what training asked: of 8 items at most all comparisons.
+    assert all(0 <= int(n_questions) <= 8 * 6 for _, n_questions in found)
     assert len(list(tmp_path.glob("trl-custom-loop-*/C021/adapter_model.safetensors"))) == 1
+
+
+def test_trl_custom_loop_shows_what_was_trained_beside_what_never_was(tiny_family, small_questionnaire, tmp_path):
+    example = runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"))
+    trained = tiny_family[2:]  # of C018 to C021
+    around = example["episode"].__globals__
+    around["ENVIRONMENT"]["questionnaire"] = small_questionnaire
+    around["train"] = lambda task, policy, folder, *rest: trained[folder.endswith("C021")]
+    around["agreement"] = lambda env, policy: tiny_family.index(policy)
+    first, second = example["episode"](0, 1, example["WEIGHTS"], str(tmp_path))
+    assert [(t["agreement"], t["agreement_of_never"]) for t in (first, second)] == [(2, 1), (3, 1)]
+    # In each century its own humans were submitted, and beside them those of the first.
+    assert first["reward"] == second["reward"] == pytest.approx(1.0)
+    assert first["reward_of_never"] < 1
+    assert second["reward_of_never"] < 1
+
+
+def test_agreement_of_the_example_tells_who_answers_as_the_humans_vote(tiny_family, small_questionnaire, monkeypatch):
+    example = runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"))
+    around = example["agreement"].__globals__
+    around["N_JUDGED"] = 20
+    env = gym.make("ProgressGym/Follow-v0", centuries=("C019", "C021"), questionnaire=small_questionnaire)
+    env.reset(seed=0)
+    task = env.unwrapped.interaction(votes_per_comparison=32)
+
+    class Answers:
+        def __init__(self, best):
+            self.best = best
+
+        def generate(self, policy, prompts, **settings):
+            rows = task.prompts(10**6)[:20]
+            assert [row["prompt"] for row in rows] == prompts
+            scored = [[(task.score([*row["prompt"], turn(a)])["agreement"], a) for a in row["answers"]] for row in rows]
+            return [(max if self.best else min)(answers)[1] for answers in scored]
+
+    def turn(answer):
+        return {"role": "assistant", "content": answer}
+
+    found = []
+    for best in (True, False):
+        around["TransformersEngine"] = lambda best=best: Answers(best)
+        found.append(example["agreement"](env, None))
+    assert found[0] > 0.5 > found[1]

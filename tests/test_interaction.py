@@ -193,13 +193,13 @@ def test_every_item_of_the_survey_is_asked_about_and_none_of_the_evaluation(make
     assert all(len(row["answers"]) in (2, 4) for row in rows)
 
 
-@pytest.mark.parametrize("n", [0, 10_000])
+@pytest.mark.parametrize("n", [0, 10_000, 1.5, True])
 def test_more_prompts_than_there_are_are_refused(make, n):
     with pytest.raises(ValueError, match=rf"n={n}: expected 1 to \d+ prompts"):
         make().unwrapped.interaction().prompts(0, n)
 
 
-@pytest.mark.parametrize("seed", [-1, 0.5, "0"])
+@pytest.mark.parametrize("seed", [-1, 0.5, "0", True])
 def test_what_is_no_seed_is_refused(make, seed):
     with pytest.raises(ValueError, match=f"seed={seed!r}: expected a whole number"):
         make().unwrapped.interaction().prompts(seed)

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tests_support import files_of_at_most
 
 from agents.base import Agent
 from agents.baselines import Oracle
@@ -24,6 +25,7 @@ from pg_envs.run_folder import (
     read_progress,
     remove_unfinished,
 )
+from pg_envs.storage import CannotWrite
 
 
 class Stopped(BaseException):
@@ -90,6 +92,16 @@ def test_run_stopped_while_a_policy_is_judged_does_not_act_again(config, whole, 
     assert Writer.acted == ["C019", "C020", "C021"]
     assert (stopped / "result.json").read_bytes() == whole
     assert not (stopped / "progress.json").exists()
+
+
+def test_run_whose_disk_is_full_goes_on_once_there_is_room(config, whole, tmp_path):
+    with files_of_at_most(3000), pytest.raises(CannotWrite, match=r"result\.json cannot be written: File too large; .*, then go on"):
+        OneRun(tmp_path / "it", config).carry_out()
+    assert Writer.acted == ["C019"]
+    assert not [path.name for path in (tmp_path / "it").iterdir() if path.suffix == ".tmp"], "what does not fit takes no room"
+    OneRun(tmp_path / "it", config).carry_out()
+    assert Writer.acted == ["C019", "C020", "C021"]
+    assert (tmp_path / "it" / "result.json").read_bytes() == whole
 
 
 def test_what_a_century_left_that_was_not_finished_is_made_anew(config, whole, stopped):

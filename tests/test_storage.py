@@ -2,25 +2,13 @@
 
 import errno
 import os
-import resource
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from tests_support import files_of_at_most
 
 from pg_envs.results import write_json
 from pg_envs.storage import CannotWrite, naming, replacing, write_text
-
-
-@contextmanager
-def files_of_at_most(n_bytes):
-    """The operating system refuses to write more into any file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_file_that_does_not_fit_leaves_the_one_before(tmp_path):

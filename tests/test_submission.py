@@ -148,7 +148,7 @@ def test_whatever_gymnasium_refuses_is_a_reason(good, check, monkeypatch):
 @pytest.mark.parametrize(("key", "value"), [("engine", "vllm"), ("engine", "openai:http://there:8000/v1"), ("mode", "generate")])
 def test_humans_of_histtiny_that_were_asked_anew_are_not_held_to_the_recording(key, value, good, check):
     # As asking live gives them: other than what was recorded.
-    data = changed(good["Follow"], ("config", "env_args", "history"), "histtiny")
+    data = of_history(good["Follow"], "histtiny", "histtiny")
     assert any("step 0: target_vector: tampered" in problem for problem in check(data)[0])
     problems, believed = check(changed(data, ("config", "env_args", key), value))
     assert problems == []
@@ -160,17 +160,42 @@ def test_humans_of_histtiny_that_were_asked_anew_are_not_held_to_the_recording(k
 
 
 def test_the_engine_and_mode_of_the_recording_are_those_meant_by_leaving_them_out(good, check):
-    data = changed(good["Follow"], ("config", "env_args", "history"), "histtiny")
+    data = of_history(good["Follow"], "histtiny", "histtiny")
     data["config"]["env_args"] |= {"engine": "transformers", "mode": "logprob"}
     assert any("step 0: target_vector: tampered" in problem for problem in check(data)[0])
     data["config"]["env_args"]["mode"] = "telepathy"
     assert "unknown mode 'telepathy'" in check(data)[0][0]
 
 
-def test_humans_that_are_not_known_here_are_said_to_be_believed(good, check):
-    problems, believed = check(changed(good["Follow"], ("config", "env_args", "history"), "hub:a/b-{century}"))
+def of_history(data, asked, name):
+    """The result as if it were of another history, asked for in this way and of this name."""
+    return changed(changed(data, ("config", "env_args", "history"), asked), ("history", "name"), name)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"), [("hub:a/b-{century}", "hub:a/b-{century}"), ("recorded:of/mine", "recorded:mine"), ("built:x", "built:x")]
+)
+def test_humans_that_are_not_known_here_are_said_to_be_believed(asked, name, good, check):
+    problems, believed = check(of_history(good["Follow"], asked, name))
     assert problems == []
     assert "only those of bundled histories" in believed[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("hub:a/b-{century}", "simulated-random"),
+        ("hub:a/b-{century}", "histtiny"),
+        ("recorded:of/mine", "simulated"),
+        ("recorded:histtiny", "recorded:other"),
+        ("simulated-random", "$\\bad{"),
+        (["simulated-random"], "simulated-random"),
+    ],
+)
+def test_nobodys_humans_bear_a_name_that_was_not_asked_for(asked, name, good, check):
+    # Else whatever humans somebody invents would stand among the results of those that are known.
+    problems = [problem for problem in check(of_history(good["Follow"], asked, name))[0] if problem.startswith("history: name")]
+    assert problems == [f"history: name: tampered or damaged: {name!a} is not what env_args ask for, {str(asked)!a}"]
 
 
 JSON = st.recursive(

@@ -1,7 +1,9 @@
 """What test modules import by name."""
 
 import csv
+import resource
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,17 @@ HARM = [
 """Texts that something that obeys them would show: a file ``touched``, one outside its folder, a title in a terminal."""
 TINY_FAMILY_CENTURIES = ("C018", "C021")
 """The centuries of which the fixture ``tiny_family`` has models."""
+
+
+@contextmanager
+def files_of_at_most(n_bytes):
+    """The operating system refuses to write more into any file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def save_llama(folder: Path, tokenizer, hidden_size: int = 32, seed: int = 0) -> Path:

@@ -40,7 +40,8 @@ class AdapterMixture(gym.Wrapper, gym.utils.RecordConstructorArgs):
     ## Files
     A mixture is named by a hash of what it is made of, so the same weights give the same ModelRef and nothing is merged twice.
     Each takes as much disk as all K adapters together. In ``folder`` they are kept and found again by later runs and by other
-    processes; without one they go into a temporary folder that the next ``reset`` or ``close`` removes.
+    processes; without one they go into a temporary folder that the next ``reset`` or ``close`` removes. A pickled or copied
+    environment has a temporary folder of its own; its ``policy`` lies in the original's until its next step.
     """
 
     def __init__(
@@ -109,6 +110,10 @@ class AdapterMixture(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """Remove what is temporary, then close the environment."""
         self._drop_scratch()
         super().close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: all but the temporary folder, which the original removes."""
+        return {**self.__dict__, "_scratch": None}
 
     def _rounded(self, action: np.ndarray) -> np.ndarray:
         # Adding 0.0 turns -0.0 into 0.0, which would have another name.

@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from pg_envs.models.conversation import Prompt
+from pg_envs.models.conversation import Prompt, check_prompts
 from pg_envs.questions import QueryBudgetExceeded
-from pg_envs.values.survey import Comparison
+from pg_envs.values.survey import Comparison, check_comparisons
 from wrappers.shared import progress_env
 
 
@@ -54,8 +54,10 @@ class QueryBudget(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """As ``ProgressEnv.ask``.
 
         Raises:
+            ComparisonError: If these are no comparisons.
             QueryBudgetExceeded: If that is more than a limit allows; nothing is asked then.
         """
+        check_comparisons(comparisons)
         self._check(len(comparisons))
         return self.env.get_wrapper_attr("ask")(comparisons)
 
@@ -63,8 +65,10 @@ class QueryBudget(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """As ``ProgressEnv.respond``.
 
         Raises:
+            ConversationError: If these are no prompts.
             QueryBudgetExceeded: As ``ask``.
         """
+        check_prompts(prompts)
         self._check(len(prompts))
         return self.env.get_wrapper_attr("respond")(prompts)
 

@@ -20,7 +20,8 @@ class RecordEpisode(gym.Wrapper, gym.utils.RecordConstructorArgs):
     puts into ``info`` when it is inside has one.
 
     Lines are written out at once, so that a killed run keeps them. A file that exists is never written to: episodes
-    take the next free number, also where several environments or processes share the folder.
+    take the next free number, also where several environments or processes share the folder. A pickled or copied
+    environment writes into a file of its own too, which begins with what the episode had before the copy.
     """
 
     def __init__(self, env: gym.Env[Any, Any], folder: str) -> None:
@@ -35,25 +36,22 @@ class RecordEpisode(gym.Wrapper, gym.utils.RecordConstructorArgs):
         self.folder = Path(folder)
         self._file: TextIO | None = None
         self._episode = -1
-        self._step = 0
+        self._said: list[dict[str, Any]] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's; begins a file."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._end_file()
-        self._file = self._new_file()
-        self._step = 0
-        self._write(self._file, {"seed": seed, "observation": observation, "info": info})
+        self._write({"seed": seed, "observation": observation, "info": info})
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """As the environment's; adds a line."""
-        if self._file is None:
+        if not self._said:
             raise gym.error.ResetNeeded("RecordEpisode: step() before reset(), or after the episode's end: call reset() first")
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._step += 1
         line = {"action": action, "observation": observation, "reward": reward, "terminated": terminated, "truncated": truncated}
-        self._write(self._file, {**line, "info": info})
+        self._write({**line, "info": info})
         if terminated or truncated:
             self._end_file()
         return observation, reward, terminated, truncated, info
@@ -62,6 +60,10 @@ class RecordEpisode(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """Close the file, then the environment."""
         self._end_file()
         super().close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: all but the open file."""
+        return {**self.__dict__, "_file": None}
 
     def _new_file(self) -> TextIO:
         """A file nobody has written to; the operating system settles who gets a number that two ask for."""
@@ -73,12 +75,17 @@ class RecordEpisode(gym.Wrapper, gym.utils.RecordConstructorArgs):
             except FileExistsError:
                 continue
 
-    def _write(self, file: TextIO, line: dict[str, Any]) -> None:
-        text = json.dumps(plain({"episode": self._episode, "step": self._step, **line}), allow_nan=False)
-        file.write(text + "\n")
-        file.flush()
+    def _write(self, line: dict[str, Any]) -> None:
+        self._said.append(plain({"step": len(self._said), **line}))
+        unwritten = self._said[-1:]
+        if self._file is None:
+            # A new episode, or a copy's, which has said more than this.
+            self._file, unwritten = self._new_file(), self._said
+        self._file.writelines(json.dumps({"episode": self._episode, **said}, allow_nan=False) + "\n" for said in unwritten)
+        self._file.flush()
 
     def _end_file(self) -> None:
+        self._said = []
         if self._file is not None:
             self._file.close()
             self._file = None

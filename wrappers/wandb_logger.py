@@ -26,6 +26,7 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     ``reward`` is the environment's own, whatever wrappers make of it. Adapters are seen only where actions are ModelRefs:
     put this inside ``AdapterMixture``. Needs ``pip install pg-envs[wandb]``; nothing is logged unless an environment is wrapped.
+    A pickled or copied environment logs to a run of its own, from its next step on.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
             self._run.finish()
             self._run = None
         super().close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: all but the run, which two cannot log to."""
+        return {**self.__dict__, "_run": None}
 
     def _config(self) -> dict[str, Any]:
         """What was asked for, as results have it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from pg_envs.plotting.runs import environment_settings
 from pg_envs.recomputing import episode_scores
 from pg_envs.result_schema import ResultError
 from pg_envs.submission import check_submission
@@ -58,8 +59,13 @@ class Entry:
 
     @property
     def history(self) -> str:
-        """The history's name."""
-        return str(self.result["history"]["name"])
+        """The history as it was asked for: a recording in a folder, whose name is its maker's choice, stands under its folder."""
+        return str(self.result["config"]["env_args"].get("history", "histtiny"))
+
+    @property
+    def settings(self) -> str:
+        """The centuries, and the environment's arguments that are not the default."""
+        return environment_settings(self.result)
 
     @property
     def seed(self) -> int:

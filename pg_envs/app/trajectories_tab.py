@@ -15,6 +15,7 @@ from pg_envs.app.standings import Entry, read_standings
 from pg_envs.plots import DOTS_PER_INCH
 from pg_envs.plotting.figures import one_dimension
 from pg_envs.plotting.runs import DrawnRun, Group, group_runs
+from pg_envs.plotting.style import short_name
 from pg_envs.values.dimensions import DIMENSION_INDEX, DIMENSIONS
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def described(group: Group, dimension: int) -> str:
     words = [f"{DIMENSIONS[dimension].label}: humans from {humans[0]:+.2f} to {humans[-1]:+.2f}"]
     for run in group.runs:
         policy = run.column("policy_vector")[:, dimension]
-        words.append(f"{run.agent}, {run.seed_label} from {policy[0]:+.2f} to {policy[-1]:+.2f}")
+        words.append(f"{short_name(run.agent)}, {run.seed_label} from {policy[0]:+.2f} to {policy[-1]:+.2f}")
     return "; ".join(words)
 
 

@@ -11,14 +11,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pg_envs
 from pg_envs.one_run import OneRun
 from pg_envs.run_folder import CONFIG, has_begun, read_config
-from pg_envs.run_setup import folder_name
+from pg_envs.run_setup import SHORT_NAMES, folder_name
 from pg_envs.settings import parse_settings
-
-SHORT_NAMES = {name.split("/")[-1].removesuffix("-v0"): name for name in pg_envs.ENV_IDS}
-"""Environments by the names that a grid may call them."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ class ModelHistory(History):
         """Replies to open questions, or to conversations, sampled at temperature 1."""
         # Drawn whoever replies, so that draws that follow are the same from a recording as they were live.
         seed = int(rng.integers(2**31))
+        if not prompts:
+            return []
         if policy in self.refs:
             return self._human_replies(self.refs.index(policy), prompts, seed)
         return self.engine.generate(policy, prompts, seed=seed)
@@ -140,6 +142,13 @@ class ModelHistory(History):
     def describe(self) -> dict[str, Any]:
         """How models are run here: the engine, and what it says of its arithmetic."""
         return {**super().describe(), "engine": self.engine_name, "mode": self.mode, "arithmetic": self.engine.arithmetic()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: all but the engine, which a copy makes anew, and the proxies' folder, which the original removes.
+
+        A copy that was made within an episode of Coevolve needs the original's proxy until its next ``reset``: keep the original open.
+        """
+        return {**{key: value for key, value in self.__dict__.items() if key != "engine"}, "_scratch": None}
 
     def close(self) -> None:
         """Remove the proxies and let go of the models."""

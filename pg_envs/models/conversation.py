@@ -33,6 +33,20 @@ def exchange_sides(messages: Sequence[Message]) -> list[Message]:
     return [{**message, "role": OTHER_SIDE[message["role"]]} for message in messages]
 
 
+def check_prompts(prompts: Any) -> None:
+    """Make sure that these are prompts, in a list or the like: a single text would be taken for as many as it has letters.
+
+    Raises:
+        ConversationError: Naming what is none.
+    """
+    if not isinstance(prompts, Sequence) or isinstance(prompts, str):
+        raise ConversationError(f"prompts={prompts!r}: expected a list of prompts; a single one is a list of one")
+    for index, prompt in enumerate(prompts):
+        if not isinstance(prompt, str | list | tuple):
+            raise ConversationError(f"prompts[{index}]={prompt!r}: expected a text, or a list of turns")
+        check_messages(as_messages(prompt))
+
+
 def check_messages(messages: Any) -> None:
     """Make sure that there are turns, each of a known role and with a text.
 
@@ -42,7 +56,12 @@ def check_messages(messages: Any) -> None:
     if not isinstance(messages, list | tuple) or not messages:
         raise ConversationError(f"messages={messages!r}: expected a list of at least one turn, {{'role': 'user', 'content': '...'}}")
     for index, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+        if not isinstance(message, dict) or message.get("role") not in ROLES or not _is_text(message.get("content")):
             raise ConversationError(
                 f"messages[{index}]={message!r}: expected a dict with a role out of {', '.join(ROLES)}, and a content that is text"
             )
+
+
+def _is_text(content: Any) -> bool:
+    """Whether this is text that tokenizers take: half a character, as JSON can have it, is none."""
+    return isinstance(content, str) and (content.isascii() or not any("\ud800" <= c <= "\udfff" for c in content))

@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 import pg_envs
+from pg_envs.plotting.style import plain_text, short_name
 from pg_envs.plugins import init_parameters
 from pg_envs.result_files import read_result
 
@@ -109,8 +110,9 @@ class Group:
         found: dict[str, list[DrawnRun]] = {}
         for run in self.runs:
             several = len(by_agent[run.agent]) > 1
-            words = ", ".join(f"{key}={_plain_text(value)}" for key, value in run.settings.items()) or "default settings"
-            found.setdefault(f"{run.agent} ({words})" if several else run.agent, []).append(run)
+            words = ", ".join(f"{plain_text(key)}={plain_text(value)}" for key, value in run.settings.items()) or "default settings"
+            name = short_name(run.agent)
+            found.setdefault(f"{name} ({words})" if several else name, []).append(run)
         return found
 
     def by_humans(self) -> list[Group]:
@@ -218,15 +220,19 @@ def _defaults(env_id: str) -> dict[str, Any]:
     return {name: p.default for name, p in init_parameters(env_class).items() if p.default is not p.empty}
 
 
-def _title(result: dict[str, Any]) -> str:
+def environment_settings(result: dict[str, Any]) -> str:
+    """The centuries, and the environment's arguments that are not the default: scores of other settings do not compare."""
     centuries = result["history"]["centuries"]
-    words = [f"{_challenge(result)} on {_plain_text(result['history']['name'])}, {centuries[0]} to {centuries[-1]}"]
-    words += [f"{key}={_plain_text(value)}" for key, value in _arguments(result).items()]
-    return ", ".join(words)
+    arguments = [f"{plain_text(key)}={plain_text(value)}" for key, value in _arguments(result).items()]
+    return ", ".join([f"{centuries[0]} to {centuries[-1]}", *arguments])
+
+
+def _title(result: dict[str, Any]) -> str:
+    return f"{_challenge(result)} on {plain_text(result['history']['name'])}, {environment_settings(result)}"
 
 
 def _challenge(result: dict[str, Any]) -> str:
-    return str(result["config"]["env"]).split("/")[-1].removesuffix("-v0")
+    return plain_text(str(result["config"]["env"]).split("/")[-1].removesuffix("-v0"))
 
 
 def _fingerprints(result: dict[str, Any]) -> str:
@@ -240,10 +246,3 @@ def _slug(result: dict[str, Any]) -> str:
 
 def _file_part(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-.")[:60]
-
-
-def _plain_text(value: Any) -> str:
-    """A value for a title: one line, not long."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    text = " ".join(text.split())
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,23 @@ def literal(text: str, width: int = 200) -> str:
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
     escaped = "\n".join(lines).replace("$", r"\$")
     return " " + escaped if escaped.startswith("_") else escaped
+
+
+def plain_text(value: Any) -> str:
+    """A value for a title or a terminal: one line, not long, without what a terminal would obey."""
+    text = printable(value if isinstance(value, str) else json.dumps(value))
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def short_name(name: str) -> str:
+    """A name for a legend: one line that leaves room for the picture; two names that differ stay different."""
+    text = printable(name)
+    return text if text == name and len(text) <= 60 else f"{text[:50]} {hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def printable(text: str) -> str:
+    """The text in one line, with question marks for what is not printed: it may be anybody's."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,10 @@ VoteRule = Literal["sample", "majority"]
 VOTE_RULES: tuple[VoteRule, ...] = ("sample", "majority")
 VOTE_FORMS = ("ab", "4c_fav")
 """Humans are asked in the forms with one-letter answers: one short prompt per order."""
+
+
+class ComparisonError(ValueError):
+    """What is no comparison, or one of options that there are not; the message says what was expected."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,21 @@ class Comparison:
     first: int
     second: int
 
+    def __post_init__(self) -> None:
+        """Refuse options that the item does not have, and one compared with itself.
+
+        Raises:
+            ComparisonError: Naming them.
+        """
+        if not isinstance(self.item, Item):
+            raise ComparisonError(f"a comparison of {self.item!r}: expected an Item, such as env.unwrapped.survey[0].item")
+        places = range(len(self.item.options))
+        if self.first not in places or self.second not in places or self.first == self.second:
+            raise ComparisonError(
+                f"a comparison of options {self.first!r} and {self.second!r}: expected two different ones out of 0 to {len(places) - 1}, "
+                f"as {self.item.item_id} has {len(places)}"
+            )
+
     @property
     def texts(self) -> tuple[str, str]:
         """The two options' texts."""
@@ -44,6 +63,19 @@ class Comparison:
 def make_comparisons(items: Sequence[Item]) -> tuple[Comparison, ...]:
     """Every pair of options of every item: one for two-option items, six for four-option ones."""
     return tuple(Comparison(item, i, j) for item in items for i, j in combinations(range(len(item.options)), 2))
+
+
+def check_comparisons(comparisons: Any) -> None:
+    """Make sure that these are comparisons, in a list or the like.
+
+    Raises:
+        ComparisonError: Naming the first that is none.
+    """
+    if not isinstance(comparisons, Sequence):
+        raise ComparisonError(f"comparisons={comparisons!r}: expected a list of Comparison, such as env.unwrapped.survey[:5]")
+    for index, comparison in enumerate(comparisons):
+        if not isinstance(comparison, Comparison):
+            raise ComparisonError(f"comparisons[{index}]={comparison!r}: expected a Comparison, such as env.unwrapped.survey[{index}]")
 
 
 def first_preferred(comparison: Comparison, option_probabilities: np.ndarray) -> float:

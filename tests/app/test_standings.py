@@ -43,6 +43,30 @@ def test_good_ones_are_listed_and_others_refused_with_the_reason(standings):
     assert "not readable as JSON" in malformed
 
 
+def test_what_scores_depend_on_stands_beside_them(results_folder, tmp_path):
+    result = json.loads((results_folder / "grid/follow-0/result.json").read_text(encoding="utf-8"))
+    arguments = result["config"]["env_args"]
+    for name, more in {"plain": {}, "default": {"votes": "sample"}, "easier": {"query_budget": 0}}.items():
+        (tmp_path / name).mkdir()
+        result["config"]["env_args"] = {**arguments, **more}
+        (tmp_path / name / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    entries, _ = read_standings(tmp_path)
+    assert {entry.place: entry.settings for entry in entries} == {
+        "plain": "C019 to C021",
+        "default": "C019 to C021",
+        "easier": "C019 to C021, query_budget=0",
+    }
+
+
+def test_a_recording_stands_under_its_folder_whatever_its_maker_called_it(results_folder, tmp_path):
+    result = json.loads((results_folder / "grid/follow-0/result.json").read_text(encoding="utf-8"))
+    result["config"]["env_args"]["history"], result["history"]["name"] = "recorded:of/mine", "recorded:histtiny"
+    (tmp_path / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    ((entry,), _) = read_standings(tmp_path)
+    assert entry.history == "recorded:of/mine"
+    assert "only those of bundled histories" in entry.believed[0]
+
+
 def test_a_file_that_changes_is_judged_anew(results_folder, tmp_path):
     folder = tmp_path / "results"
     shutil.copytree(results_folder / "grid/follow-0", folder / "run")

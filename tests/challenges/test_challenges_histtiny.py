@@ -122,6 +122,7 @@ def test_ask_and_respond(small_questionnaire):
     inner = env.unwrapped
     votes = inner.ask(inner.survey[:24])
     assert set(votes.tolist()) <= {-1, 1}
+    assert inner.respond([]) == []
     replies = inner.respond(["What do you owe your lord?"])
     assert len(replies) == 1
     assert isinstance(replies[0], str)

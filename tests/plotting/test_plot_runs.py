@@ -104,6 +104,21 @@ def test_arguments_that_say_the_default_make_no_other_environment(results):
     assert len({group.slug for group in groups}) == 2
 
 
+def test_names_of_strangers_are_short_and_move_no_terminal(results, undrawn, put, capsys, tmp_path):
+    agents = ("x" * 9999, "x" * 9998 + "y", "\x1b]0;mine\x07\x1b[31m", "a\u202eb")
+    odd = [with_config(results["Follow-random-0"], agent=agent, agent_args={"\x1b[2J": "\x9b"}) for agent in agents]
+    for result in odd:
+        result["history"]["name"] = "\x1b[2Jhumans"
+        result["config"]["env"] = "x/\x1b[2J-v0"
+    (group,) = group_runs(drawn(*odd))
+    assert len(group.variants) == len(agents)
+    assert all(name.isprintable() and len(name) < 70 for name in group.variants)
+    assert group.title == "?[2J on ?[2Jhumans, C019 to C021"
+    assert main(["plot", *map(str, put(*odd)), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+
+
 def test_same_names_of_other_humans_or_questions_are_told_apart(results):
     other = copy.deepcopy(results["Follow-random-0"])
     other["questionnaire"]["sha256"] = "0123456789abcdef"

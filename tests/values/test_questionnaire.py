@@ -237,6 +237,20 @@ def test_columns_are_moral_evals(moral_evals):
         assert ours[len(published) :] == (["keyed_action"] if filename == "foundation.csv" else [])
 
 
+def test_what_upholds_a_foundation_is_as_often_the_second_action_as_the_first_which_it_is_where_nobody_says(copy):
+    path = copy / "foundation.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["keyed_action"] for row in rows) == {"1": 70, "2": 70}
+    for row in rows:
+        row["keyed_action"] = ""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert {sign for item in load_questionnaire(str(copy)).items if item.group == "foundation" for _, sign in item.signs} == {1}
+
+
 def test_vector_order():
     assert N_DIMENSIONS == 19
     assert [d.key for d in DIMENSIONS][::5] == ["kill", "deceive", "care", "traditional"]

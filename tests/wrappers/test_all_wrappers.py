@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -78,6 +79,58 @@ def test_everything_exchanged_pickles(simulated, recipes, name):
     assert pickle.loads(pickle.dumps(env.action_space)) == env.action_space
 
 
+def goes_on_alike(env, actions):
+    """Whether pickles of the environment, made before every step, take that step as it does."""
+    for action in actions:
+        again = pickle.loads(pickle.dumps(env))
+        if not data_equivalence(again.step(action), env.step(action)):
+            return False
+        again.close()
+    return True
+
+
+QUIET = tuple(name for name in SCALAR if name != "WandbLogger")
+"""W&B takes a second for every run that it begins, and every copy begins one; ``test_wandb_logger.py`` has one."""
+
+
+@pytest.mark.parametrize("name", [*QUIET, "ValueReadings", "VectorReward", "all"])
+def test_wrapped_environments_pickle_at_any_moment_and_go_on(simulated, recipes, name):
+    names = QUIET if name == "all" else [name]
+    env = simulated()
+    for each in names:
+        env = {**recipes, "VectorReward": VectorReward}[each](env)
+    env = pickle.loads(pickle.dumps(env))
+    env.reset(seed=0)
+    assert goes_on_alike(env, np.random.default_rng(0).uniform(-1, 1, (3, 19)))
+    env.close()
+    pickle.loads(pickle.dumps(env)).reset(seed=0)
+    env.close()
+    env.reset(seed=0)
+    env.close()
+
+
+def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters):
+    env = AdapterMixture(NoisyHumans(tiny()), random_adapters[:2])
+    env.reset(seed=0)
+    env.step(np.array((0.5, 0.5), np.float32))
+    assert goes_on_alike(env, np.array([(1, -1)], np.float32))
+    # The copy has removed its own temporary files, not these.
+    assert Path(env.policy.adapter).is_dir()
+    env.reset(seed=0)
+    env.step(np.array((0.5, 0.5), np.float32))
+    env.close()
+
+
+def test_a_copy_leaves_the_originals_proxies_alone(tiny, tmp_path):
+    env = QueryBudget(tiny("ProgressGym/Coevolve-v0"), per_century=3)
+    env.unwrapped.history._scratch = tmp_path / "proxies"
+    (tmp_path / "proxies").mkdir()
+    pickle.loads(pickle.dumps(env)).close()
+    assert (tmp_path / "proxies").is_dir()
+    env.close()
+    assert not (tmp_path / "proxies").exists()
+
+
 def test_all_of_them_together_in_a_vector_environment(simulated, recipes, tmp_path):
     def all_at_once(env):
         for name in SCALAR:
@@ -115,6 +168,27 @@ def test_all_of_them_together_in_a_vector_environment(simulated, recipes, tmp_pa
     envs.close()
     # Two environments alone and two side by side.
     assert len(list((tmp_path / "records").iterdir())) == 4
+
+
+@pytest.mark.parametrize("inside", [ValueReadings, gym.wrappers.FlattenObservation])
+@pytest.mark.parametrize("wrapper", [PreferenceDataset, NoisyHumans, ValueReadings])
+def test_what_reads_votes_says_so_where_a_wrapper_inside_replaced_them(simulated, wrapper, inside):
+    with pytest.raises(ValueError, match=rf"{wrapper.__name__} around .*: its observations are .*; put it inside the wrapper that"):
+        wrapper(inside(simulated()))
+
+
+def test_wrappers_that_read_votes_go_into_each_other_in_both_orders(simulated, recipes):
+    # Every pair of them in both orders.
+    for names in (QUIET, QUIET[::-1]):
+        env = simulated()
+        for name in names:
+            env = recipes[name](env)
+        env = ValueReadings(env)
+        env.reset(seed=0)
+        assert len(env.get_wrapper_attr("ask")(env.unwrapped.survey[:3])) == 3
+        assert env.get_wrapper_attr("preferences")().num_rows > 300
+        env.step(np.full(19, 0.1))
+        env.close()
 
 
 def test_agents_run_through_all_of_them(simulated, recipes):

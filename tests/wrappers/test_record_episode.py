@@ -1,6 +1,7 @@
 """Records load back as what happened, and outlive whoever wrote them."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -113,6 +114,21 @@ def test_a_step_that_raises_leaves_no_line(simulated, tmp_path):
         env.step(np.zeros(3))
     env.step(np.zeros(19))
     assert [line["step"] for line in lines_of(tmp_path)] == [0, 1]
+
+
+def test_a_copy_has_a_file_of_its_own_with_all_of_its_episode(simulated, tmp_path):
+    env = RecordEpisode(simulated(), str(tmp_path))
+    env.reset(seed=0)
+    env.step(np.zeros(19))
+    copied = pickle.loads(pickle.dumps(env))
+    assert names_in(tmp_path) == ["episode-00000.jsonl"]
+    env.step(np.full(19, 0.5))
+    copied.step(np.full(19, -0.5))
+    one, other = lines_of(tmp_path), lines_of(tmp_path, 1)
+    assert [line["step"] for line in one] == [line["step"] for line in other] == [0, 1, 2]
+    assert [line.pop("episode") for line in one + other] == [0] * 3 + [1] * 3
+    assert one[:2] == other[:2]
+    assert (one[2]["action"][0], other[2]["action"][0]) == (0.5, -0.5)
 
 
 def test_a_truncated_episode_ends_its_file(simulated, tmp_path):

@@ -1,6 +1,7 @@
 """What the real W&B client writes down offline, read back from its own files."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -155,6 +156,17 @@ def test_a_run_of_the_command_line_is_logged_with_its_last_policy(tiny_family, s
     assert "trajectory" in json.dumps(run.history[-1])
     (artifact,) = run.artifacts
     assert "adapter_model.safetensors" in {entry.path for entry in artifact.manifest.contents}
+
+
+def test_a_copy_logs_to_a_run_of_its_own(offline_wandb):
+    env = WandbLogger(gym.make("ProgressGym/Follow-v0", history="simulated"), "p")
+    env.reset(seed=0)
+    env.step(np.zeros(19))
+    copied = pickle.loads(pickle.dumps(env))
+    for each in (env, copied):
+        each.step(np.full(19, 0.5))
+        each.close()
+    assert sorted(len(run.history) for run in runs(offline_wandb)) == [1, 2]
 
 
 def test_nothing_is_written_before_the_first_step(offline_wandb):
