@@ -34,7 +34,8 @@ def check_files(ref: ModelRef) -> None:
         of_base = base_shapes(ref, folder)
     except ModelRefError as error:
         raise ModelRefError(f"{error}{remedy(ref)}") from error
-    _check_fit(ref, of_adapter, of_base)
+    if ref.adapter is not None:
+        _check_fit(ref, of_adapter, of_base, input_first=_may_be_input_first(ref))
 
 
 def fingerprint(ref: ModelRef) -> str:
@@ -159,16 +160,29 @@ def _check_ranks(ref: ModelRef, adapter: dict[str, tuple[int, ...]], rank: int |
                 raise ModelRefError(f"{ref}: the adapter is damaged: {name} has shape {shape}; expected rank {expected}")
 
 
-def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[str, tuple[int, ...]]) -> None:
-    """Refuse an adapter whose matrices do not fit the base's (LoRA: A is (r, in), B is (out, r))."""
+def _may_be_input_first(ref: ModelRef) -> bool:
+    """Whether the adapter is for layers whose matrices are (in, out), as GPT-2's are; PEFT writes so when it meets one."""
+    return read_json(ref, Path(loadable_name(str(ref.adapter))) / ADAPTER_CONFIG).get("fan_in_fan_out") is True
+
+
+def _check_fit(ref: ModelRef, adapter: dict[str, tuple[int, ...]], base: dict[str, tuple[int, ...]], input_first: bool) -> None:
+    """Refuse an adapter whose matrices do not fit the base's (LoRA: A is (r, in), B is (out, r); the base's matrices are (out, in)).
+
+    Args:
+        ref: For messages.
+        adapter: Names and shapes of its weights.
+        base: Names and shapes of the base's.
+        input_first: Whether the base's matrices may be (in, out) too.
+    """
     for name, shape in adapter.items():
         for part, axis in ((".lora_A.", 1), (".lora_B.", 0)):
             if part not in name:
                 continue
             module = name.split(part)[0].removeprefix("base_model.model.") + ".weight"
-            if module not in base:
+            # GPT-2 as published, and whatever was saved without its head, leaves the first part of every name out.
+            matrix = base.get(module) or base.get(module.partition(".")[2])
+            if matrix is None:
                 raise ModelRefError(f"{ref}: the adapter is for another base: it changes {module!r}, which this base does not have")
-            if len(base[module]) != 2 or shape[axis] != base[module][axis]:
-                raise ModelRefError(
-                    f"{ref}: the adapter is for another base: {name} has shape {shape}, the base's {module} has {base[module]}"
-                )
+            sizes = (matrix[axis], matrix[1 - axis]) if len(matrix) == 2 else ()
+            if shape[axis] not in sizes[: 1 + input_first]:
+                raise ModelRefError(f"{ref}: the adapter is for another base: {name} has shape {shape}, the base's {module} has {matrix}")

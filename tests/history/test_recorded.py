@@ -8,15 +8,25 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
+from architectures import ARCHITECTURES, save_as_published
+from datasets import Dataset
 from gymnasium.utils.env_checker import check_env, data_equivalence
-from tests_support import COEVOLVE, FOLLOW, PREDICT, TINY_FAMILY_CENTURIES, save_other_architecture
+from peft import PeftModel
+from tests_support import COEVOLVE, FOLLOW, PREDICT, TINY_FAMILY_CENTURIES
+from transformers import AutoModelForCausalLM
 
 from pg_envs.history.live import histtiny_refs
 from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording import RecordingError
 from pg_envs.models.checks import fingerprint
+from pg_envs.models.encoding import encode_prompts
+from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.models.space import InvalidPolicy
+from pg_envs.models.transformers_engine import TransformersEngine
+from pg_envs.models.tuning import sft
+from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.record import REPLY_SEED
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.survey import Comparison
@@ -110,18 +120,66 @@ def test_humans_need_neither_their_models_nor_the_libraries():
     assert loaded == "[]"
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen3"])
-def test_a_policy_may_have_any_architecture(make, tokenizer, random_base, tmp_path, architecture):
-    folder = random_base if architecture == "llama" else save_other_architecture(tmp_path / architecture, tokenizer, architecture)
-    policy = ModelRef(str(folder))
-    env = make("recorded", initial_policy=str(folder))
-    assert policy in env.action_space
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def published(request, tmp_path_factory):
+    """A random model of an architecture, as published ones are laid out, with a tokenizer of its own."""
+    return ModelRef(str(save_as_published(tmp_path_factory.mktemp("published") / request.param, request.param)))
+
+
+@pytest.fixture(scope="module")
+def learnt(published, tmp_path_factory):
+    """An adapter that was trained on that model, in more than one step: the first one only warms up."""
+    rows = [(f"Who goes there, {n}?", "A" if n % 2 else "It is nobody") for n in range(8)]
+    said = [{"prompt": [{"role": "user", "content": q}], "completion": [{"role": "assistant", "content": a}]} for q, a in rows]
+    config = TuningConfig(learning_rate=1e-2, batch_size=2)
+    return sft(published, Dataset.from_list(said), tmp_path_factory.mktemp("learnt") / "it", 0, config)
+
+
+def logprob_by_transformers(ref, prompt, answer):
+    """The same as the engine's, by a plain pass of a plain model through the whole row."""
+    tokenizer = load_tokenizer(ref)
+    head = encode_prompts(tokenizer, [prompt])[0]
+    tail = tokenizer(answer, add_special_tokens=False).input_ids
+    model = AutoModelForCausalLM.from_pretrained(ref.base, dtype=torch.float32)
+    model = model if ref.adapter is None else PeftModel.from_pretrained(model, ref.adapter)
+    with torch.no_grad():
+        logprobs = model.eval()(input_ids=torch.tensor([head + tail])).logits[0].log_softmax(-1)
+    return sum(float(logprobs[len(head) - 1 + place, token]) for place, token in enumerate(tail))
+
+
+def test_a_policy_may_have_any_architecture_and_tokenizer_and_learns(make, published, learnt):
+    env = make("recorded", initial_policy=published.base)
     env.reset(seed=0)
-    assert env.unwrapped.initial_policy == policy
-    _, reward, _, _, info = env.step(policy)
-    assert -1 < reward < 1
-    assert np.abs(info["policy_vector"]).max() > 0.001
-    np.testing.assert_array_equal(info["target_vector"], env.unwrapped.history.human_values(1).centred)
+    assert env.unwrapped.initial_policy == published
+    vectors = []
+    for policy in (published, learnt):
+        assert policy in env.action_space
+        _, reward, _, _, info = env.step(policy)
+        assert -1 < reward < 1
+        vectors.append(info["policy_vector"])
+    assert np.abs(vectors[0]).max() > 0.001
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.01, "what was learnt is measured"
+    np.testing.assert_array_equal(info["target_vector"], env.unwrapped.history.human_values(2).centred)
+
+
+def test_its_answers_are_those_of_the_plain_model(published, learnt):
+    """Read from shared beginnings with a merged adapter, or with the adapter beside the base."""
+    prompts, answers = ["Whom do you owe?", "Whom do you owe, and why?"], [["A", "nobody at all"]] * 2
+    for merged_up_to_bytes in (1 << 30, 0):
+        engine = TransformersEngine(torch.device("cpu"), torch.float32, merged_up_to_bytes=merged_up_to_bytes)
+        for policy in (published, learnt):
+            found = engine.choice_logprobs(policy, prompts, answers)
+            for prompt, group, scored in zip(prompts, answers, found, strict=True):
+                np.testing.assert_allclose(scored.total, [logprob_by_transformers(policy, prompt, answer) for answer in group], atol=1e-3)
+
+
+def test_a_proxy_may_have_any_architecture_and_tokenizer(make, published, tiny_family):
+    env = make("recorded", COEVOLVE, proxy=published.base, policy_epochs=0)
+    env.reset(seed=0)
+    untouched = env.unwrapped.history.values(published).centred
+    _, _, _, _, info = env.step(tiny_family[1])
+    assert env.unwrapped.proxy.base == published.base
+    assert np.abs(info["proxy_vector"] - untouched).max() > 0.001, "it has learnt from the recorded humans"
 
 
 def test_a_policy_that_does_not_load_is_refused_and_the_environment_goes_on(make, tmp_path):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from architectures import save_as_published
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
-from tests_support import save_llama
+from tests_support import save_adapter_at_random, save_llama
 
 from pg_envs.models.checks import check_files, fingerprint
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
@@ -96,6 +97,23 @@ def copies(adapter, random_base, tmp_path):
 
 def truncate(path):
     path.write_bytes(path.read_bytes()[:1000])
+
+
+def test_an_adapter_for_matrices_that_are_input_first_fits_those_of_its_width_only(tmp_path):
+    """GPT-2's, whose names moreover lack the model's as published ones do."""
+    base = ModelRef(str(save_as_published(tmp_path / "gpt2", "gpt2")))
+    fitting = save_adapter_at_random(base, tmp_path / "fitting", seed=0)
+    check_files(fitting)
+    weights = load_file(f"{fitting.adapter}/adapter_model.safetensors")
+    name = "base_model.model.transformer.h.0.mlp.c_fc.lora_B.weight"
+    save_file({**weights, name: torch.zeros(96, 4)}, f"{fitting.adapter}/adapter_model.safetensors")
+    with pytest.raises(ModelRefError, match=r"c_fc.lora_B.weight has shape \(96, 4\), .*c_fc.weight has \(32, 128\)"):
+        check_files(fitting)
+    config = Path(fitting.adapter, "adapter_config.json")
+    save_file(weights, f"{fitting.adapter}/adapter_model.safetensors")
+    config.write_text(config.read_text().replace('"fan_in_fan_out": true', '"fan_in_fan_out": false'))
+    with pytest.raises(ModelRefError, match="the adapter is for another base"):
+        check_files(fitting)
 
 
 @pytest.mark.parametrize(
