@@ -72,11 +72,13 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Raises:
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
-        PlanError: If the plan cannot be carried out, or what is begun in ``out`` is of another one, or not known to be of this one.
+        PlanError: If the plan cannot be carried out, ``out`` has no name, or what is begun in ``out`` is of another one, or not known to be of this one.
         HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
         QuestionnaireError: If there is no such questionnaire.
         ModelRefError: If the base does not load.
     """
+    if out.name in ("", ".."):
+        raise PlanError(f"{str(out)!r}: expected a folder by its name, as what is unfinished lies in NAME.work beside it; give one")
     plan = read_plan(plan_file)
     plan = replace(plan, base=settled_base(plan.base, plan_file.parent))
     places = Places(plan_file, text or plan_file.parent / plan.text.folder, out)

@@ -395,6 +395,12 @@ def test_instructions_that_are_missing_are_named_before_any_work(plan, tmp_path)
     assert not (tmp_path / "family").exists()
 
 
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_a_folder_without_a_name_is_refused(plan, out):
+    with pytest.raises(PlanError, match="expected a folder by its name"):
+        build_history(plan, Path(out))
+
+
 def test_instructions_without_rows_are_named_before_any_work(plan, tmp_path):
     (tmp_path / "late.json").write_text("[]")
     with pytest.raises(HistTextError, match=r"late\.json: no rows; expected instructions"):
