@@ -72,7 +72,8 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Raises:
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
-        PlanError: If the plan cannot be carried out, ``out`` has no name, or what is begun in ``out`` is of another one, or not known to be of this one.
+        PlanError: If the plan cannot be carried out, ``out`` has no name, or what is begun there is of another plan, or not known to be
+            of this one.
         HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
         QuestionnaireError: If there is no such questionnaire.
         ModelRefError: If the base does not load.
