@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from pg_envs.values.survey import Comparison
-from wrappers.shared import EpisodeRandomness, progress_env
+from wrappers.shared import EpisodeRandomness, env_with_votes
 
 FlipMode = Literal["random", "adversarial"]
 MODES: tuple[FlipMode, ...] = ("random", "adversarial")
@@ -42,7 +42,7 @@ class NoisyHumans(gym.Wrapper, gym.utils.RecordConstructorArgs):
             mode: ``"random"`` or ``"adversarial"``.
 
         Raises:
-            ValueError: If an argument is out of range, or it is no ProgressGym environment.
+            ValueError: If an argument is out of range, it is no ProgressGym environment, or its votes are not observed.
         """
         gym.utils.RecordConstructorArgs.__init__(self, share=share, mode=mode)
         gym.Wrapper.__init__(self, env)
@@ -50,7 +50,7 @@ class NoisyHumans(gym.Wrapper, gym.utils.RecordConstructorArgs):
             raise ValueError(f"mode={mode!r}: choose from {', '.join(map(repr, MODES))}")
         if not 0 <= share <= 1:
             raise ValueError(f"share={share!r}: expected a share of votes from 0 to 1")
-        self._inner = progress_env(env, type(self))
+        self._inner = env_with_votes(env, type(self))
         self.share, self.mode = share, mode
         # Two layers with one stream would undo each other's flips.
         self.noise_layer: int = env.get_wrapper_attr("noise_layer") + 1 if env.has_wrapper_attr("noise_layer") else 0

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from pg_envs.values.survey import to_preference_dataset
-from wrappers.shared import EpisodeRandomness, progress_env
+from wrappers.shared import EpisodeRandomness, env_with_votes
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,11 +39,11 @@ class PreferenceDataset(gym.Wrapper, gym.utils.RecordConstructorArgs):
             letters_only: Use only the question forms whose answer is a letter or a word, which are short; else all forms.
 
         Raises:
-            ValueError: If it is no ProgressGym environment.
+            ValueError: If it is no ProgressGym environment, or its votes are not observed.
         """
         gym.utils.RecordConstructorArgs.__init__(self, letters_only=letters_only)
         gym.Wrapper.__init__(self, env)
-        self._survey = progress_env(env, type(self)).survey
+        self._survey = env_with_votes(env, type(self)).survey
         self._letters_only = letters_only
         self._randomness = EpisodeRandomness(RANDOM_STREAM)
         self._in_view: dict[str, Any] | None = None

@@ -26,6 +26,21 @@ def progress_env(env: gym.Env[Any, Any], wrapper: type[gym.Wrapper]) -> Progress
     return inner
 
 
+def env_with_votes(env: gym.Env[Any, Any], wrapper: type[gym.Wrapper]) -> ProgressEnv:
+    """As ``progress_env``, for wrappers that read observations.
+
+    Raises:
+        ValueError: As ``progress_env``, or if a wrapper inside has replaced the votes.
+    """
+    inner = progress_env(env, wrapper)
+    if env.observation_space != inner.observation_space:
+        raise ValueError(
+            f"{wrapper.__name__} around {env}: its observations are not the environment's any more, whose votes this wrapper reads; put it "
+            "inside the wrapper that replaces them, as ValueReadings does"
+        )
+    return inner
+
+
 class EpisodeRandomness:
     """Generators that follow from ``reset(seed=...)`` and leave the environment's own draws as they are."""
 

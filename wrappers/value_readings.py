@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Dict
 
 from pg_envs.values.dimensions import N_DIMENSIONS
 from pg_envs.values.reading import reading_matrix
-from wrappers.shared import progress_env
+from wrappers.shared import env_with_votes
 
 
 class ValueReadings(gym.Wrapper, gym.utils.RecordConstructorArgs):
@@ -40,13 +40,13 @@ class ValueReadings(gym.Wrapper, gym.utils.RecordConstructorArgs):
             memory: How many earlier centuries are observed besides the one in view, 0 or more.
 
         Raises:
-            ValueError: If it is no ProgressGym environment, or ``memory`` is no whole number, 0 or more.
+            ValueError: If it is no ProgressGym environment, its votes are not observed, or ``memory`` is no whole number, 0 or more.
         """
         gym.utils.RecordConstructorArgs.__init__(self, memory=memory)
         gym.Wrapper.__init__(self, env)
         if not isinstance(memory, int) or isinstance(memory, bool) or memory < 0:
             raise ValueError(f"memory={memory!r}: expected a whole number of centuries, 0 or more")
-        self._matrix = reading_matrix(progress_env(env, type(self)).survey)
+        self._matrix = reading_matrix(env_with_votes(env, type(self)).survey)
         self._seen: deque[np.ndarray] = deque(maxlen=memory + 1)
         century = env.observation_space["century"]  # type: ignore[index]
         self.observation_space = Dict({"century": century, "readings": Box(-1.0, 1.0, (memory + 1, N_DIMENSIONS), np.float32)})

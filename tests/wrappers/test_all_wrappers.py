@@ -170,6 +170,30 @@ def test_all_of_them_together_in_a_vector_environment(simulated, recipes, tmp_pa
     assert len(list((tmp_path / "records").iterdir())) == 4
 
 
+@pytest.mark.parametrize("inside", [ValueReadings, gym.wrappers.FlattenObservation])
+@pytest.mark.parametrize("wrapper", [PreferenceDataset, NoisyHumans, ValueReadings])
+def test_what_reads_votes_says_so_where_a_wrapper_inside_replaced_them(simulated, wrapper, inside):
+    with pytest.raises(
+        ValueError,
+        match=rf"{wrapper.__name__} around .*: its observations are not .*; put it inside the wrapper that",
+    ):
+        wrapper(inside(simulated()))
+
+
+def test_wrappers_that_read_votes_go_into_each_other_in_both_orders(simulated, recipes):
+    # Every pair of them in both orders.
+    for names in (QUIET, QUIET[::-1]):
+        env = simulated()
+        for name in names:
+            env = recipes[name](env)
+        env = ValueReadings(env)
+        env.reset(seed=0)
+        assert len(env.get_wrapper_attr("ask")(env.unwrapped.survey[:3])) == 3
+        assert env.get_wrapper_attr("preferences")().num_rows > 300
+        env.step(np.full(19, 0.1))
+        env.close()
+
+
 def test_agents_run_through_all_of_them(simulated, recipes):
     env = simulated(centuries=("C018", "C021"))
     plain = run_episode(env, NoOp(env), seed=0).episode_score()
