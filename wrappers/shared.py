@@ -35,8 +35,8 @@ def env_with_votes(env: gym.Env[Any, Any], wrapper: type[gym.Wrapper]) -> Progre
     inner = progress_env(env, wrapper)
     if env.observation_space != inner.observation_space:
         raise ValueError(
-            f"{wrapper.__name__} around {env}: its observations are {env.observation_space}, not the votes that this wrapper reads; "
-            "put it inside the wrapper that replaces them, such as ValueReadings"
+            f"{wrapper.__name__} around {env}: its observations are not the environment's any more, whose votes this wrapper reads; put it "
+            "inside the wrapper that replaces them, as ValueReadings does"
         )
     return inner
 

@@ -173,7 +173,10 @@ def test_all_of_them_together_in_a_vector_environment(simulated, recipes, tmp_pa
 @pytest.mark.parametrize("inside", [ValueReadings, gym.wrappers.FlattenObservation])
 @pytest.mark.parametrize("wrapper", [PreferenceDataset, NoisyHumans, ValueReadings])
 def test_what_reads_votes_says_so_where_a_wrapper_inside_replaced_them(simulated, wrapper, inside):
-    with pytest.raises(ValueError, match=rf"{wrapper.__name__} around .*: its observations are .*; put it inside the wrapper that"):
+    with pytest.raises(
+        ValueError,
+        match=rf"{wrapper.__name__} around .*: its observations are not .*; put it inside the wrapper that",
+    ):
         wrapper(inside(simulated()))
 
 
