@@ -51,3 +51,37 @@ def test_what_is_split_and_what_is_not(memory):
     assert split["activations"] == alone["activations"]
     again = memory.Training("", memory.LLAMA_3_8B, 1, True, 4, True).parts()
     assert again["activations"] < alone["activations"] / 10
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_are_counted_as_torch_keeps_them(memory, checkpointing):
+    """Of layers a sixteenth as wide as the 8B's, with an adapter, in the arithmetic of a GPU: all but lone numbers a token are counted."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    n_tokens, kept_of = 256, {}
+    widths = {"hidden_size": 256, "intermediate_size": 896, "vocab_size": 128}
+    for n_layers in (1, 3):
+        model = {**memory.LLAMA_3_8B, **widths, "num_hidden_layers": n_layers, "num_attention_heads": 8, "num_key_value_heads": 2}
+        base = LlamaForCausalLM(LlamaConfig(**model)).to(torch.bfloat16)
+        base.config.use_cache = False
+        lora = get_peft_model(base, LoraConfig(r=memory.RANK, target_modules="all-linear", task_type="CAUSAL_LM")).train()
+        if checkpointing:
+            lora.gradient_checkpointing_enable({"use_reentrant": False})
+            lora.enable_input_require_grads()
+        weights = {parameter.untyped_storage().data_ptr() for parameter in lora.parameters()}
+        kept = []
+
+        def keep(tensor, weights=weights, kept=kept):
+            kept.extend([] if tensor.untyped_storage().data_ptr() in weights else [tensor])
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
+            base.model(input_ids=torch.zeros(1, n_tokens, dtype=torch.long))
+        # Storages, since several tensors may be kept that are one; held until here, so that no two have had one place.
+        kept_of[n_layers] = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}.values())
+    measured = (kept_of[3] - kept_of[1]) / 2
+    trainings = [memory.Training("", {**model, "num_hidden_layers": n}, 1, False, 1, checkpointing) for n in (1, 2)]
+    of_one, of_two = (training.parts()["activations"] * n_tokens / memory.PAIR_TOKENS for training in trainings)
+    assert measured == pytest.approx(of_two - of_one, rel=0.1)
