@@ -117,6 +117,15 @@ def test_another_questionnaire_is_refused_with_both_hashes(tiny_recording):
         gym.make("ProgressGym/Follow-v0", history=f"recorded:{tiny_recording}")
 
 
+@pytest.mark.parametrize("half", ["survey", "evaluation"])
+def test_each_half_of_the_questionnaire_must_be_the_recorded_one(copy, small_questionnaire, half):
+    recorded = json.loads((copy / "manifest.json").read_text())["questionnaire"]
+    change_manifest(copy, questionnaire={**recorded, f"{half}_sha256": "of another"})
+    ours = recorded[f"{half}_sha256"]
+    with pytest.raises(RecordingError, match=f"expected the {half} half {ours}, found of another of"):
+        gym.make("ProgressGym/Follow-v0", history=f"recorded:{copy}", questionnaire=small_questionnaire)
+
+
 def test_centuries_beyond_the_recording_are_refused(tiny_recording, small_questionnaire):
     with pytest.raises(RecordingError, match="no century C013: expected C013 to C020, found C018 to C021; narrow centuries"):
         use(tiny_recording, small_questionnaire, centuries=("C013", "C020"))
