@@ -71,6 +71,7 @@ def describe(command: Describe) -> int:
             command.seed,
             Languages(tuple(command.languages)),
             Years(*command.years),
+            command.periods,
         )
     for warning in description["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)

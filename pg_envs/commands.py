@@ -151,17 +151,23 @@ class SubmitCheck:
 
 @dataclass
 class Describe:
-    """Describe historical text (HistText's layout) century by century: amounts, sources, languages, vocabulary, and what confounds them.
+    """Describe historical text century by century, or period by period: amounts, sources, languages, vocabulary, what confounds them.
 
     The text is only read; the new folder, with report.md, report.json and pictures, appears when all is done. Needs pg-envs[data], and
     pg-envs[describe] for an embedder. Exit codes: 0 finished, 2 the input is at fault, 130 stopped with Ctrl-C.
     """
 
-    source: Annotated[tyro.conf.Positional[Path], _help("folder with C013/1215.json and so on, or an archive of it (.tar.xz, .zip ...)")]
+    source: Annotated[
+        tyro.conf.Positional[Path],
+        _help("folder with C013/1215.json and so on (or see --periods), or an archive of it (.tar.xz, .zip ...)"),
+    ]
     out: Annotated[Path, _help("new folder; an existing one is refused")]
     embedder: Annotated[str | None, _help("sentence-embedding model, a folder or OWNER/NAME: also compare texts with values")] = None
     sample: Annotated[int, _help("passages a century in which languages are identified and that are embedded")] = 200
     seed: Annotated[int, _help("of the sample and of intervals")] = 0
+    periods: Annotated[list[str], _help("folders of your own instead of C013 to C021, oldest first; *.txt in them, or 1215.json")] = field(
+        default_factory=list
+    )
     languages: Annotated[list[str], _help(LANGUAGES_HELP)] = field(default_factory=lambda: ["en"])
     years: Annotated[tuple[int, int], _help(YEARS_HELP)] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
 

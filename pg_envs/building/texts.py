@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pg_envs.data.archives import text_folder
-from pg_envs.data.json_stream import JsonLimits
+from pg_envs.data.plain_text import find_plain, read_plain
 from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, Years
-
-MAX_PASSAGE_BYTES = JsonLimits.max_value_bytes
-"""Most bytes of a plain text file, which is one passage: as much as one of HistText's may have."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,7 @@ def _split(passages: list[tuple[str, str]], one_in: int, where: Path) -> PeriodT
 
 def _documents(folder: Path, period: str, years: Years) -> Iterator[tuple[str, str]]:
     """(document, passage) of a period."""
-    plain = sorted((folder / period).glob("*.txt"))
-    if plain:
+    if plain := find_plain(folder / period):
         yield from _plain(plain, folder)
         return
     from pg_envs.data.histtext import read_folder
@@ -100,18 +96,6 @@ def _documents(folder: Path, period: str, years: Years) -> Iterator[tuple[str, s
 
 def _plain(files: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
     for file in files:
-        name = f"{file.parent.name}/{file.name}"
-        if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
-            raise HistTextError(f"{name}: not a regular file inside {str(root)!r}; links that lead out are not read")
-        if file.stat().st_size > MAX_PASSAGE_BYTES:
-            raise HistTextError(
-                f"{name}: {file.stat().st_size:,} bytes; expected at most {MAX_PASSAGE_BYTES:,}, since a file is read as one passage: "
-                "split it into documents"
-            )
-        try:
-            # Editors that mark UTF-8 put the mark into the file; it is no text.
-            content = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise HistTextError(f"{name}: not UTF-8: {error}; convert it first") from error
+        content = read_plain(file, root)
         if content.strip():
             yield file.stem, content

@@ -17,7 +17,7 @@ from pg_envs.data.describing.embedder import load_embedder
 from pg_envs.data.describing.pictures import draw_all
 from pg_envs.data.describing.report import as_markdown
 from pg_envs.data.describing.tally import LABELS, CenturyTally, plain
-from pg_envs.data.histtext import find_files, read_valid
+from pg_envs.data.describing.texts import find_texts
 from pg_envs.data.new_folder import appearing, check_new_folder
 from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, ReadReport, Years
 from pg_envs.progress import report as report_progress
@@ -33,6 +33,7 @@ def describe_folder(
     seed: int = 0,
     languages: Languages | None = None,
     years: Years = HISTTEXT_YEARS,
+    periods: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Describe the passages of ``source`` in the new folder ``target``: ``report.md``, ``report.json`` and pictures.
 
@@ -40,13 +41,15 @@ def describe_folder(
     the text. Files and passages that do not fit the schema are left out and counted.
 
     Args:
-        source: A folder of century folders, or an archive of one; it is only read.
+        source: A folder of folders, one a century or period, or an archive of one; it is only read.
         target: A folder that does not exist yet; it appears when all is done, or not at all.
         embedder: A sentence-embedding model, see ``load_embedder``; without one, texts are not compared with values.
         sample: How many passages a century to identify languages in and to embed.
         seed: Of the sample and of intervals.
         languages: In which languages the texts are, English by default; what is in others is identified.
         years: From which years passages may be.
+        periods: Names of the folders, oldest first, each with a ``*.txt`` a document or with HistText's files; by default HistText's
+            ``C013`` to ``C021``, as far as they are there.
 
     Returns:
         What is in ``report.json``.
@@ -63,7 +66,7 @@ def describe_folder(
     model = None if embedder is None else load_embedder(embedder)
     reading = ReadReport()
     with text_folder(source) as folder:
-        tallies = tally_folder(folder, sample, seed, reading, years)
+        tallies = tally_folder(folder, sample, seed, reading, years, periods)
     if not tallies:
         raise HistTextError(f"no passage in {str(source)!r} could be read: " + "; ".join(reading.examples[:3] or ["its files are empty"]))
     foreign = ForeignText(languages)
@@ -96,17 +99,16 @@ def describe_folder(
     return description
 
 
-def tally_folder(folder: Path, sample: int, seed: int, reading: ReadReport, years: Years = HISTTEXT_YEARS) -> list[CenturyTally]:
-    """Count the passages of each century that has any, in order; what does not fit is noted in ``reading``."""
-    from fsspec.implementations.local import LocalFileSystem
-
-    filesystem = LocalFileSystem()
-    files = find_files(filesystem, str(folder), reading.skip)
+def tally_folder(
+    folder: Path, sample: int, seed: int, reading: ReadReport, years: Years = HISTTEXT_YEARS, periods: Sequence[str] = ()
+) -> list[CenturyTally]:
+    """Count the passages of each period that has any, in order; what does not fit is noted in ``reading``. See ``describe_folder``."""
+    files = find_texts(folder, periods, reading, years)
     tallies: dict[str, CenturyTally] = {}
     for n_done, file in enumerate(files):
         report_progress("reading", n_done, len(files))
-        for _, passage in read_valid(filesystem, [file], reading.skip, reading, years=years):
-            tally = tallies.setdefault(file.century, CenturyTally(file.century, sample, seed))
+        for passage in file.passages:
+            tally = tallies.setdefault(file.period, CenturyTally(file.period, sample, seed))
             tally.add(passage, file.name)
     report_progress("reading", len(files), len(files))
     return list(tallies.values())

@@ -248,3 +248,43 @@ def test_embedders_with_code_or_other_weights_are_refused(tmp_path, random_embed
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(HistTextError, match=r"has no \*\.safetensors"):
         load_embedder(str(folder))
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    """Plain text of two periods of one's own, with what cannot be read, and a third in HistText's layout."""
+    for period, word, n in (("late", "Steam ", 3), ("early", "Thou ", 2)):
+        (tmp_path / "shelf" / period).mkdir(parents=True)
+        for number in range(n):
+            (tmp_path / "shelf" / period / f"book{number}.txt").write_text(word + ENGLISH)
+    (tmp_path / "shelf/early/latin1.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "secret.txt").write_text("secretword")
+    (tmp_path / "shelf/early/link.txt").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "shelf/early/empty.txt").write_text(" ")
+    write(tmp_path / "shelf", "last", "1950.json", [passage(year=1950)])
+    return tmp_path / "shelf"
+
+
+def test_periods_of_ones_own_are_described_in_the_order_they_are_named(shelf, tmp_path, no_pictures, capsys):
+    assert cli.main(["describe", str(shelf), "--out", str(tmp_path / "out"), "--periods", "early", "late", "last"]) == 0
+    description = json.loads((tmp_path / "out/report.json").read_text())
+    assert [(period, row["documents"]) for period, row in description["centuries"].items()] == [("early", 2), ("late", 3), ("last", 1)]
+    assert [(change["from"], change["to"]) for change in description["changes"]] == [("early", "late"), ("late", "last")]
+    assert description["left_out"]["counts"] == {"unreadable file": 2}
+    assert "secretword" not in (tmp_path / "out/report.json").read_text()
+    assert "early: 2 documents, 2 passages, 140 words" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("periods", "expected"),
+    [
+        ([], "no century folders .*; name folders of your own with --periods"),
+        (["early", "modern"], "periods: no folder 'modern' in .*; there are early, last, late"),
+        (["early", ".."], r"periods: no folder '\.\.'"),
+        (["early", "early"], "periods: early, early: expected each of them once"),
+    ],
+)
+def test_periods_that_are_not_there_are_refused(shelf, tmp_path, periods, expected):
+    with pytest.raises(HistTextError, match=expected):
+        describe_folder(shelf, tmp_path / "out", periods=periods)
+    assert not (tmp_path / "out").exists()
