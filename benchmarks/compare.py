@@ -20,9 +20,9 @@ from pg_envs.cli import main as pg_envs
 from pg_envs.commands import Benchmark
 from pg_envs.grid.cells import make_cells, parse_choice, parse_environment
 from pg_envs.grid.table import as_markdown, make_table
-from pg_envs.one_run import finished_result
 from pg_envs.plotting.plot_runs import plot_runs
 from pg_envs.run_setup import folder_name
+from pg_envs.siblings import finished_result
 from pg_envs.storage import write_text
 
 TWINS = (("extrapolative-dpo", "lifelong-dpo"), ("extrapolative-rlhf", "lifelong-rlhf"))

@@ -17,9 +17,9 @@ from pg_envs.grid.processes import processes
 from pg_envs.grid.ray_cluster import ray_cluster
 from pg_envs.grid.state import GridState
 from pg_envs.grid.table import as_markdown, make_table
-from pg_envs.one_run import finished_result
 from pg_envs.results import write_json
 from pg_envs.settings import parse_settings
+from pg_envs.siblings import finished_result
 from pg_envs.storage import write_text
 
 if TYPE_CHECKING:

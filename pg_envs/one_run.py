@@ -18,8 +18,7 @@ from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
 from pg_envs.ranks import by_first, is_first
 from pg_envs.result_files import read_result
-from pg_envs.result_schema import ResultError
-from pg_envs.results import BASELINES, make_result, plain, skill, upstream_export, write_json
+from pg_envs.results import BASELINES, make_result, plain, skill, upstream_export, versions, write_json
 from pg_envs.run_folder import (
     BEGIN_ANEW,
     CONFIG,
@@ -35,10 +34,12 @@ from pg_envs.run_folder import (
     read_config,
     read_progress,
     remove_unfinished,
+    under_versions,
     write_progress,
 )
 from pg_envs.run_setup import make_env, new_run, resumed_run
 from pg_envs.runner import AgentStopped, run_episode
+from pg_envs.siblings import finished_result, sibling_baseline
 from pg_envs.wandb_logging import check_wandb, log_result
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class OneRun:
             check_policy_files(act, self.folder)
         remove_unfinished(self.folder, self._env.unwrapped.history.labels, progress.acts)
         write_json(self.folder / CONFIG, self.config)
-        return progress
+        return under_versions(progress, versions(), self._env.unwrapped.history.labels)
 
     def _carry_out(self, resumed: bool) -> dict[str, Any]:
         folder, config, agent = self.folder, self.config, self._agent
@@ -218,40 +219,6 @@ class OneRun:
             self._progress = replace(self._progress, baselines={**scores, name: made})
             by_first(lambda: write_progress(self.folder, self._progress))
         return self._progress.baselines[name]
-
-
-def sibling_baseline(name: str, result: dict[str, Any], runs: Path) -> float | None:
-    """A baseline's score in the first finished run in ``runs`` of this environment, seed, models, questions, versions and arithmetic."""
-    if any(result["config"]["env_args"].get(argument) for argument in ("initial_policy", "proxy")):
-        # What they name may since have become another model under the same name.
-        return None
-
-    def episode(config: dict[str, Any]) -> list[Any]:
-        return [config[key] for key in ("env", "env_args", "seed")]
-
-    for path in sorted(runs.glob(f"*/{CONFIG}")):
-        folder = path.parent
-        try:
-            # First the small file, since a grid's folder has many runs of other episodes.
-            other = finished_result(folder) if episode(read_config(folder)) == episode(result["config"]) else None
-        except (ResultError, RunFolderError, OSError):
-            # Whoever runs that one is told, if it was not just removed; this one only does without.
-            continue
-        if other is not None and all(other[key] == result[key] for key in ("history", "questionnaire", "versions")):
-            return float(other["baselines"][name])
-    return None
-
-
-def finished_result(folder: Path) -> dict[str, Any] | None:
-    """What ``result.json`` holds where the run is finished, baselines included; else None.
-
-    Raises:
-        ResultError: If it is damaged.
-    """
-    if not (folder / "result.json").exists():
-        return None
-    result = read_result(folder)
-    return result if all(name in result["baselines"] for name in BASELINES) else None
 
 
 def _say_what_is_kept(folder: Path) -> None:

@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,10 +58,12 @@ class Progress:
     Attributes:
         acts: One for each century in which the agent has acted, the last one perhaps not judged yet.
         baselines: Scores of the baselines that were run, which is done after the last century.
+        versions: Of the libraries it was last done with.
     """
 
     acts: tuple[Act, ...] = ()
     baselines: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def events(self) -> list[dict[str, str]]:
@@ -105,20 +107,39 @@ def read_progress(folder: Path) -> Progress:
     if not path.exists():
         return Progress()
     data = read_plain_json(path, RunFolderError, remedy, LIMITS)
-    fits = isinstance(data, dict) and data.keys() == {"acts", "baselines"} and isinstance(data["acts"], list)
-    if not fits or not all(map(_is_act, data["acts"])) or not _maps(data["baselines"], _is_score):
-        raise RunFolderError(f"{path}: expected acts, a list of {{policy, n_queries, events, files}}, and baselines, scores; {remedy}")
+    fits = isinstance(data, dict) and data.keys() == {"acts", "baselines", "versions"} and isinstance(data["acts"], list)
+    if not fits or not all(map(_is_act, data["acts"])) or not _maps(data["baselines"], _is_score) or not _maps(data["versions"], _is_text):
+        raise RunFolderError(
+            f"{path}: expected acts, a list of {{policy, n_queries, events, files}}, baselines, scores, and versions, texts; {remedy}"
+        )
     acts: list[Act] = []
     for act in data["acts"]:
         if not all(os.path.isdir((folder / name).parent) for name in act["files"]):
-            return Progress(tuple(acts))
+            return Progress(tuple(acts), versions=data["versions"])
         acts.append(Act(**act))
-    return Progress(tuple(acts), data["baselines"])
+    return Progress(tuple(acts), data["baselines"], data["versions"])
 
 
 def write_progress(folder: Path, progress: Progress) -> None:
     """Note what was done, in one go."""
-    write_json(folder / PROGRESS, {"acts": [asdict(act) for act in progress.acts], "baselines": progress.baselines})
+    write_json(folder / PROGRESS, asdict(progress))
+
+
+def under_versions(progress: Progress, versions: dict[str, str], labels: Sequence[str]) -> Progress:
+    """What was done, to be gone on with under other versions of libraries, perhaps: the last century that was done has an event then.
+
+    Args:
+        progress: What was done.
+        versions: By library, of those here.
+        labels: Of all the history's centuries.
+    """
+    here = {name: versions.get(name, "none") for name in progress.versions}
+    changed = [f"{name} {here[name]} instead of {before}" for name, before in progress.versions.items() if here[name] != before]
+    if not progress.acts or not changed:
+        return replace(progress, versions=versions)
+    *others, last = progress.acts
+    event = {"century": labels[len(progress.acts)], "event": f"after this century the run was taken up with {', '.join(changed)}"}
+    return replace(progress, acts=(*others, replace(last, events=[*last.events, event])), versions=versions)
 
 
 def forget_progress(folder: Path) -> None:

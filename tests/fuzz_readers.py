@@ -306,7 +306,9 @@ def _progresses() -> list[bytes]:
     acts = [
         {"policy": policy, "n_queries": 2, "events": [{"century": "C014", "event": "x"}], "files": {}} for policy in (model, [0.5, 0.1])
     ]
-    return [json.dumps({"acts": [*acts, {**acts[0], "files": files}], "baselines": {"no-op": 0.5}}).encode()]
+    return [
+        json.dumps({"acts": [*acts, {**acts[0], "files": files}], "baselines": {"no-op": 0.5}, "versions": {"torch": "2.13.0"}}).encode()
+    ]
 
 
 def _votes(data: bytes, folder: Path) -> None:

@@ -13,6 +13,7 @@ from pg_envs.challenges.follow import FollowEnv
 from pg_envs.models.ref import ModelRef
 from pg_envs.one_run import OneRun
 from pg_envs.result_schema import ResultError
+from pg_envs.results import versions
 from pg_envs.run_folder import (
     Act,
     RunFolderError,
@@ -102,6 +103,17 @@ def test_run_whose_disk_is_full_goes_on_once_there_is_room(config, whole, tmp_pa
     OneRun(tmp_path / "it", config).carry_out()
     assert Writer.acted == ["C019", "C020", "C021"]
     assert (tmp_path / "it" / "result.json").read_bytes() == whole
+
+
+def test_a_run_that_is_taken_up_with_other_versions_says_so(config, whole, stopped, monkeypatch):
+    newer = {**versions(), "torch": "99.0"}
+    for module in ("one_run", "results"):
+        monkeypatch.setattr(f"pg_envs.{module}.versions", lambda: newer)
+    result = OneRun(stopped, config).carry_out()
+    said = {"century": "C020", "event": f"after this century the run was taken up with torch 99.0 instead of {versions()['torch']}"}
+    expected = json.loads(whole)["events"]
+    assert result["events"] == [*expected[:2], said, *expected[2:]]
+    assert result["versions"]["torch"] == "99.0"
 
 
 def test_what_a_century_left_that_was_not_finished_is_made_anew(config, whole, stopped):
@@ -245,7 +257,7 @@ def test_removing_a_policys_folder_has_its_century_run_again(policy, tmp_path):
     folder, act = policy
     first = {"policy": [0.5] * 19, "n_queries": 1, "events": [], "files": {}}
     acts = [first, {**vars(act)}, first]
-    (folder / "progress.json").write_text(json.dumps({"acts": acts, "baselines": {"no-op": 0.5}}))
+    (folder / "progress.json").write_text(json.dumps({"acts": acts, "baselines": {"no-op": 0.5}, "versions": {}}))
     assert len(read_progress(folder).acts) == 3
     shutil.rmtree(folder / "policies" / "C020")
     left = read_progress(folder)
@@ -273,7 +285,11 @@ def test_names_that_lead_out_of_the_folder_are_not_followed(tmp_path):
     record = {"base": "../elsewhere", "revision": None, "adapter": "../elsewhere"}
     assert policy_from_record(record, tmp_path / "run") == ModelRef("../elsewhere", adapter="../elsewhere")
     assert file_hashes(record, tmp_path / "run") == {}
-    noted = {"acts": [{"policy": record, "n_queries": 0, "events": [], "files": {"policies/../../elsewhere/secret": "0"}}], "baselines": {}}
+    noted = {
+        "acts": [{"policy": record, "n_queries": 0, "events": [], "files": {"policies/../../elsewhere/secret": "0"}}],
+        "baselines": {},
+        "versions": {},
+    }
     (tmp_path / "run" / "progress.json").write_text(json.dumps(noted))
     with pytest.raises(RunFolderError, match=r"progress\.json: expected acts"):
         read_progress(tmp_path / "run")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pg_envs.grid.cells import Cell
 from pg_envs.intervals import half_width, interval
-from pg_envs.one_run import BASELINES
+from pg_envs.results import BASELINES
 
 BySeed = dict[int, dict[str, Any]]
 """Results by their seeds."""
