@@ -16,7 +16,7 @@ from pg_envs.alone import alone_in
 from pg_envs.building.base import make_base
 from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
-from pg_envs.building.ingredients import Ingredients, gather, questionnaire_source, settled_base
+from pg_envs.building.ingredients import Ingredients, gather, hashed_files, questionnaire_source, settled_base
 from pg_envs.building.period import PeriodBuild, build_period
 from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
 from pg_envs.building.quality import base_quality_of
@@ -107,6 +107,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
             ingredients = _build_base(plan, plan.scratch, places, texts, ingredients)
         _build_periods(plan, places, texts, ingredients)
         family = Family(plan.name, plan.periods, plan.weights, plan.base)
+        family = replace(family, files=by_first(lambda: {name: hashed_files(out / name) for name in family.folders}))
         by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
 

@@ -14,6 +14,7 @@ from pg_envs.building.planted import read_table
 from pg_envs.data.loading import load_timelessqa, timelessqa_sha256
 from pg_envs.data.schema import HistTextError
 from pg_envs.models.bases import WANTED, base_folder, pinned
+from pg_envs.models.checks import ADAPTER_CONFIG
 from pg_envs.models.ref import ASSET_PREFIX, ModelRef, local_path
 from pg_envs.progress import report
 from pg_envs.storage import file_sha256
@@ -139,13 +140,20 @@ def _instructions(plan: InstructionPlan, plan_folder: Path, periods: tuple[str, 
 
 def base_files(folder: Path) -> BaseFiles:
     """The files in a model's folder that are read, among others that may lie there."""
-    files = sorted({file for pattern in WANTED for file in folder.glob(pattern) if file.is_file()}, key=lambda file: file.name)
-    lines = []
+    files = hashed_files(folder)
+    return BaseFiles(len(files), hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()).encode()).hexdigest())
+
+
+def hashed_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that a model is loaded from, by name and in its order; cards and measurements beside them are not."""
+    patterns = (*WANTED, ADAPTER_CONFIG)
+    files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}, key=lambda file: file.name)
+    found = {}
     for n_done, file in enumerate(files):
-        report("hashing the base", n_done, len(files))
-        lines.append(f"{file_sha256(file)}  {file.name}\n")
-    report("hashing the base", len(files), len(files))
-    return BaseFiles(len(files), hashlib.sha256("".join(lines).encode()).hexdigest())
+        report(f"hashing {folder.name}", n_done, len(files))
+        found[file.name] = file_sha256(file)
+    report(f"hashing {folder.name}", len(files), len(files))
+    return found
 
 
 def instruction_source(plan: InstructionPlan, plan_folder: Path, label: str) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pg_envs.history.base import HistoryError, are_labels
 from pg_envs.models.ref import ModelRef, ModelRefError, Weights, local_path
 from pg_envs.plain_json import read_plain_json
+from pg_envs.storage import file_sha256
 
 FAMILY = "history.json"
 BASE = "base"
 """Folder of a base that was made with the family."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 REMEDY = "build the family again, or fetch it anew"
+_FILE = re.compile(r"[\w-][\w.-]*", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,19 @@ class Family:
         periods: Labels, oldest first; each names a folder beside the manifest.
         weights: Whether those folders hold ``lora`` adapters or ``full`` models.
         base: What adapters are on, as ``ModelRef.parse`` reads it without an adapter; empty: the folder ``base`` beside the manifest.
+        files: For each folder beside the manifest, the SHA-256 of its files that models are loaded from, by name.
     """
 
     name: str
     periods: tuple[str, ...]
     weights: Weights
     base: str
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders beside the manifest."""
+        return self.periods if self.base else (*self.periods, BASE)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values; ``read_family`` reverses it."""
@@ -46,6 +58,19 @@ class Family:
         if self.weights == "full":
             return tuple(ModelRef(str(folder / label)) for label in self.periods)
         return tuple(self.base_ref(folder).with_adapter(folder / label) for label in self.periods)
+
+    def check_period(self, folder: Path, label: str) -> None:
+        """Hold the files of a period's model, and of the base beside it, to what the manifest says.
+
+        Raises:
+            HistoryError: Naming the file that is missing or has changed.
+        """
+        for name in (label, BASE):
+            for file, expected in self.files.get(name, {}).items():
+                path = folder / name / file
+                found = file_sha256(path) if path.is_file() else "no such file"
+                if found != expected:
+                    raise HistoryError(f"{path} is damaged: expected SHA-256 {expected}, found {found}; {REMEDY}")
 
 
 def read_family(folder: Path) -> Family:
@@ -65,14 +90,26 @@ def read_family(folder: Path) -> Family:
         if not met:
             raise HistoryError(f"{path}: {what}: expected {expected}; {REMEDY}")
 
-    demand(isinstance(data, dict) and sorted(data) == ["base", "format_version", "name", "periods", "weights"], "keys", "those of a family")
-    demand(data["format_version"] == FORMAT_VERSION, "format_version", f"{FORMAT_VERSION}, found {data['format_version']!r}")
+    demand(isinstance(data, dict) and data.get("format_version") == FORMAT_VERSION, "format_version", f"{FORMAT_VERSION}")
+    demand(sorted(data) == ["base", "files", "format_version", "name", "periods", "weights"], "keys", "those of a family")
     demand(isinstance(data["name"], str) and isinstance(data["base"], str), "name and base", "texts")
     demand(data["weights"] in ("lora", "full"), "weights", f"'lora' or 'full', found {data['weights']!r}")
     demand(are_labels(data["periods"]), "periods", "at least two different labels of letters, digits, _ and -")
-    family = Family(data["name"], tuple(data["periods"]), data["weights"], data["base"])
+    family = Family(data["name"], tuple(data["periods"]), data["weights"], data["base"], data["files"])
+    demand(_are_files(data["files"], family.folders), "files", f"names and SHA-256 of files in each of {', '.join(family.folders)}")
     _check_base(path, family)
     return family
+
+
+def _are_files(files: Any, folders: tuple[str, ...]) -> bool:
+    """Whether there are plain names and hashes for each folder: none that leads out of it."""
+    if not isinstance(files, dict) or sorted(files) != sorted(folders):
+        return False
+    return all(
+        isinstance(of_folder, dict)
+        and all(_FILE.fullmatch(name) and isinstance(sha256, str) and _SHA256.fullmatch(sha256) for name, sha256 in of_folder.items())
+        for of_folder in files.values()
+    )
 
 
 def _check_base(path: Path, family: Family) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
 from pg_envs.history.built import read_family
+from pg_envs.history.built_history import BuiltHistory
 from pg_envs.history.families import family_refs, histllama3_refs
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.recorded import RecordedHistory, is_bundled_of, recording_folder
@@ -113,4 +114,4 @@ def _built(
     folder = Path(name.removeprefix(BUILT)).expanduser()
     family = read_family(folder)
     first, last = parse_centuries(centuries, family.periods)
-    return LiveHistory(name, family.refs(folder)[first : last + 1], family.periods[first : last + 1], survey, evaluation, engine, mode)
+    return BuiltHistory(family, folder, family.periods[first : last + 1], survey, evaluation, name=name, engine=engine, mode=mode)

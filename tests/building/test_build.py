@@ -533,16 +533,20 @@ def test_a_table_of_values_is_read_by_name_and_checked(tmp_path):
     ("change", "says"),
     [
         ({"periods": ["a", "../b"]}, "periods"),
-        ({"periods": ["a"]}, "periods"),
+        ({"periods": ["a"], "files": {"a": {}, "base": {}}}, "periods"),
         ({"weights": "pickle"}, "weights"),
-        ({"format_version": 2}, "format_version"),
+        ({"format_version": 1}, "format_version"),
+        ({"files": {"a": {}, "b": {}}}, "files"),
+        ({"files": {"a": {}, "b": {}, "base": {"../secret": "0" * 64}}}, "files"),
+        ({"files": {"a": {}, "b": {}, "base": {"config.json": "0"}}}, "files"),
         ({"extra": 1}, "keys"),
-        ({"base": "someone/model"}, "hf download someone/model"),
-        ({"base": "+"}, "base"),
+        ({"base": "someone/model", "files": {"a": {}, "b": {}}}, "hf download someone/model"),
+        ({"base": "+", "files": {"a": {}, "b": {}}}, "base: "),
     ],
 )
 def test_a_strangers_family_names_nothing_but_folders_beside_it(tmp_path, change, says, hub_cache):
-    data = {"format_version": 1, "name": "theirs", "periods": ["a", "b"], "weights": "lora", "base": ""}
+    files = {"a": {}, "b": {}, "base": {}}
+    data = {"format_version": 2, "name": "theirs", "periods": ["a", "b"], "weights": "lora", "base": "", "files": files}
     (tmp_path / "history.json").write_text(json.dumps({**data, **change}))
     with pytest.raises(HistoryError, match=r"history\.json") as raised:
         make_history(f"built:{tmp_path}", *_halves())

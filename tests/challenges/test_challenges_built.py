@@ -1,5 +1,8 @@
 """The challenges on a family made by ``pg-envs build-history``, under its own labels."""
 
+import shutil
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from tests_support import COEVOLVE, FOLLOW, PREDICT
 
 import pg_envs  # noqa: F401
 from pg_envs.building.build import build_history
+from pg_envs.history.base import HistoryError
 from pg_envs.models.checks import fingerprint
 
 PERIODS = ("stone", "bronze", "iron", "steel")
@@ -89,3 +93,28 @@ def test_a_proxy_that_learns_from_nobody_stays_the_oldest_periods_model(make):
     _, _, infos = steps(env, 3)
     assert [info["lock_in_lag"] for info in infos] == [1, 2, 3]
     assert {info["proxy_sha256"] for info in infos} == {fingerprint(env.initial_policy)}
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("period", "file", "damage"),
+    [
+        ("stone", "adapter_model.safetensors", flip_a_bit),
+        ("bronze", "adapter_model.safetensors", flip_a_bit),
+        ("bronze", "adapter_config.json", Path.unlink),
+    ],
+)
+def test_a_model_whose_file_is_damaged_is_asked_nothing(family, small_questionnaire, tmp_path, period, file, damage):
+    shutil.copytree(family, tmp_path / "family")
+    damage(tmp_path / "family" / period / file)
+    env = gym.make(FOLLOW, history=f"built:{tmp_path / 'family'}", questionnaire=small_questionnaire).unwrapped
+    with pytest.raises(
+        HistoryError, match=rf"{period}/{file} is damaged: expected SHA-256 [0-9a-f]{{64}}, found .*; build the family again"
+    ):
+        env.reset(seed=0)
+    env.close()
