@@ -1,7 +1,9 @@
 """Runs that are stopped anywhere, and run folders that are damaged: nothing is lost, and errors name the file."""
 
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tests_support import files_of_at_most
 
 from agents.base import Agent
 from agents.baselines import Oracle
+from pg_envs.alone import InUse, alone_in
 from pg_envs.challenges.follow import FollowEnv
 from pg_envs.models.ref import ModelRef
 from pg_envs.one_run import OneRun
@@ -102,6 +105,22 @@ def test_run_whose_disk_is_full_goes_on_once_there_is_room(config, whole, tmp_pa
     assert not [path.name for path in (tmp_path / "it").iterdir() if path.suffix == ".tmp"], "what does not fit takes no room"
     OneRun(tmp_path / "it", config).carry_out()
     assert Writer.acted == ["C019", "C020", "C021"]
+    assert (tmp_path / "it" / "result.json").read_bytes() == whole
+
+
+def test_on_a_slow_disk_a_run_is_slower_and_nobody_elses(config, whole, tmp_path, monkeypatch):
+    refused = []
+
+    def slow(file):
+        time.sleep(0.05)
+        with pytest.raises(InUse), alone_in(tmp_path / "it"):
+            pass
+        refused.append(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", slow)
+        OneRun(tmp_path / "it", config).carry_out()
+    assert len(refused) >= len(json.loads(whole)["steps"])
     assert (tmp_path / "it" / "result.json").read_bytes() == whole
 
 
