@@ -130,8 +130,11 @@ def _instructions(plan: InstructionPlan, plan_folder: Path, periods: tuple[str, 
     by_source: dict[str, LearntFile] = {}
     for label in periods:
         source = instruction_source(plan, plan_folder, label)
+        name = plan.file.replace("{period}", label)
+        if Path(name).suffix == ".json" and not Path(source).exists():
+            raise PlanError(f"[instruction] file: no {name!r} in {str(plan_folder)!r}, for {label}: write it, or leave [instruction] out")
         if source not in by_source:
-            name, n_rows = plan.file.replace("{period}", label), len(load_timelessqa(source))
+            n_rows = len(load_timelessqa(source))
             if not n_rows:
                 raise HistTextError(f"{name}: no rows; expected instructions to learn from: write some, or leave [instruction] out")
             by_source[source] = LearntFile(name, n_rows, timelessqa_sha256(source))

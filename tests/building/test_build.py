@@ -111,6 +111,33 @@ def test_a_family_plays_and_is_recorded_under_its_own_labels(family, small_quest
     assert labels == ("middle", "late")
 
 
+def test_a_model_learns_its_periods_texts_but_those_held_out_and_then_its_instructions(plan, tmp_path, monkeypatch):
+    for period in PERIODS:
+        for number in range(4):
+            words = " ".join(f"{period}{number}word{i}" for i in range(100))
+            (plan.parent / "texts" / period / f"{number}.txt").write_text(words)
+    whole, stages = period_building.sft, {}
+
+    def noting(start, rows, out, *rest):
+        stages[out.parent.name, out.name] = (start, rows, out)
+        return whole(start, rows, out, *rest)
+
+    monkeypatch.setattr(period_building, "sft", noting)
+    build_history(plan, tmp_path / "family")
+    assert stages.keys() == {(period, stage) for period in PERIODS for stage in ("pretrained", "instructed")}
+    texts = read_texts(plan.parent / "texts", PERIODS, 10)
+    for period in PERIODS:
+        start, pieces, pretrained = stages[period, "pretrained"]
+        assert start.adapter == (str(tmp_path / "family" / "middle") if period == "late" else None)
+        assert texts[period].held_out
+        for piece in pieces["text"]:
+            assert any(piece in text for text in texts[period].training)
+            assert not any(piece in text for text in texts[period].held_out)
+        start, rows, _ = stages[period, "instructed"]
+        assert start.adapter == str(pretrained), "what was learnt from the text is gone on with"
+        assert rows["completion"][0][0]["content"] == SENTENCES[period]
+
+
 def test_nothing_in_a_text_is_obeyed(plan, tmp_path, monkeypatch, capfd):
     """Texts, documents' names and instructions that look like code, paths and templates are learnt from as they stand."""
 
@@ -390,7 +417,7 @@ def test_a_base_whose_name_would_be_misread_is_refused(plan, random_base, tmp_pa
 
 def test_instructions_that_are_missing_are_named_before_any_work(plan, tmp_path):
     (tmp_path / "late.json").unlink()
-    with pytest.raises(HistTextError, match=r"late\.json"):
+    with pytest.raises(PlanError, match=r"\[instruction\] file: no 'late\.json' in '.*', for late: write it"):
         build_history(plan, tmp_path / "family")
     assert not (tmp_path / "family").exists()
 

@@ -1,6 +1,7 @@
 """HistText and TimelessQA as datasets objects, from a folder and from a hub that is a folder."""
 
 import json
+import tracemalloc
 
 import pytest
 from datasets import Dataset, IterableDataset
@@ -125,3 +126,19 @@ def test_timelessqa_that_breaks_off_keeps_the_rows_before_as_asked(tmp_path):
     report = ReadReport()
     assert list(load_timelessqa(path, on_bad="skip", report=report)) == [QA]
     assert (report.n_read, dict(report.skipped)) == (1, {"unreadable file": 1})
+
+
+def test_memory_does_not_grow_with_the_text_that_is_streamed(tmp_path):
+    def peak(n_passages):
+        folder = tmp_path / str(n_passages) / "C013"
+        folder.mkdir(parents=True)
+        (folder / "1215.json").write_text(json.dumps([{**GOOD, "content": f"{i} " + 2000 * "x"} for i in range(n_passages)]))
+        tracemalloc.start()
+        n_read = sum(1 for _ in load_histtext(folder.parent, streaming=True))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert n_read == n_passages
+        return most
+
+    peak(10)  # What is made once, such as imports, is left out.
+    assert peak(5000) < 1.5 * peak(500)

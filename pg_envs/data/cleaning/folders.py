@@ -63,7 +63,12 @@ def _clean(source: Path, target: Path, context: Context) -> CleaningReport:
     def refuse(kind: str, message: str) -> None:
         unreadable[message] = None
 
-    files = find_files(filesystem, str(source), refuse) + find_undated(filesystem, str(source), refuse)
+    try:
+        files = find_files(filesystem, str(source), refuse) + find_undated(filesystem, str(source), refuse)
+    except HistTextError as error:
+        raise HistTextError(
+            f"{error}; only text in HistText's layout can be cleaned, others go to describe and build-history as they are"
+        ) from error
     report.passed_over = find_others(filesystem, str(source))
     if not files and not unreadable:
         found = ", ".join(report.passed_over[:MAX_EXAMPLES]) or "nothing"

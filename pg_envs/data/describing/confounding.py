@@ -67,9 +67,10 @@ def warnings(found: dict[str, dict[str, Any]]) -> list[str]:
     for kind, name in CONFOUNDERS.items():
         v, single = found[kind]["cramers_v"], found[kind]["single"]
         if v is not None and v >= V_THRESHOLD:
+            counted = f"{found[kind]['n_documents']} documents (one with several {name}s counts for each)"
             said.append(
-                f"{name.capitalize()} is confounded with century: Cramér's V {v:.2f} over {found[kind]['n_documents']} documents, at "
-                f"or above {V_THRESHOLD}. What differs between centuries may be a difference of {name}."
+                f"{name.capitalize()} is confounded with century: Cramér's V {v:.2f} over {counted}, at or above {V_THRESHOLD}. "
+                f"What differs between centuries may be a difference of {name}."
             )
         if single:
             said.append(f"Centuries with a single {name}: " + ", ".join(f"{c} ({label})" for c, label in single.items()) + ".")

@@ -117,13 +117,17 @@ def test_what_fails_leaves_nothing_behind(source, tmp_path, monkeypatch):
 def test_no_text_at_all(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     assert cli.main(["clean", str(tmp_path / "in"), str(tmp_path / "out")]) == cli.EXIT_BAD_INPUT
-    assert "no century folders" in capsys.readouterr().err
+    assert "no century folders (C013 ... C021)" in (said := capsys.readouterr().err)
+    assert "others go to describe and build-history as they are" in said
     assert cli.main(["clean", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == cli.EXIT_BAD_INPUT
 
 
 def test_the_command_prints_the_report(source, tmp_path, capsys):
     assert cli.main(["clean", str(source), str(tmp_path / "out"), "--min-chars", "5"]) == 0
-    assert "too-short" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "too-short" not in printed.out
+    assert "reading (0/5)" in printed.err
+    assert "cleaning (0/5)" in printed.err
 
 
 def test_an_undated_file_that_leads_out_is_not_read(source, tmp_path):
