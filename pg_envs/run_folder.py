@@ -21,7 +21,7 @@ from pg_envs.alone import LOCK_FILE
 from pg_envs.models.ref import ModelRef
 from pg_envs.plain_json import Limits, read_plain_json
 from pg_envs.results import plain, write_json
-from pg_envs.storage import file_sha256
+from pg_envs.storage import damage, file_sha256
 
 CONFIG, PROGRESS, POLICIES = "config.json", "progress.json", "policies"
 CONFIG_KEYS: dict[str, type] = {"env": str, "env_args": dict, "agent": str, "agent_args": dict, "seed": int}
@@ -181,11 +181,9 @@ def check_policy_files(act: Act, folder: Path) -> None:
     """
     for name, expected in act.files.items():
         path = folder / name
-        found = file_sha256(path) if os.path.isfile(path) else "no such file"
-        if found != expected:
+        if fault := damage(path, expected):
             raise RunFolderError(
-                f"{path} is damaged: expected SHA-256 {expected}, found {found}; restore it, or remove the folder {path.parent} "
-                "to have this century and those after it run again"
+                f"{fault}; restore it, or remove the folder {path.parent} to have this century and those after it run again"
             )
 
 

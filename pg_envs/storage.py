@@ -42,6 +42,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def damage(path: Path, expected: str) -> str | None:
+    """What is wrong with a file that is to have a SHA-256, for a message; None if nothing is."""
+    found = file_sha256(path) if path.is_file() else "no such file"
+    return None if found == expected else f"{path} is damaged: expected SHA-256 {expected}, found {found}"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``, which what was written there takes when the block ends; if it fails, it goes.

@@ -8,6 +8,8 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from servers import running
+
 LONGEST_S = 30
 BEFORE = ("hangs up", "bad gateway", "no HTTP", "is silent")
 """Faults of a question that never reaches the server."""
@@ -126,12 +128,8 @@ class Handler(BaseHTTPRequestHandler):
 def between(server, fault=lambda path, body, n: None, gate=lambda: None):
     """A running proxy in front of a server; it is stopped at the end."""
     proxy = FaultyProxy(server.server_address, fault, gate)
-    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.closing.set()
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join()
+    with running(proxy):
+        try:
+            yield proxy
+        finally:
+            proxy.closing.set()

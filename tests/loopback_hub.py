@@ -5,10 +5,11 @@ import json
 import re
 import socket
 import struct
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+from servers import running
 
 COMMIT = "b" * 40
 API = re.compile(
@@ -131,18 +132,14 @@ def serving_hub(monkeypatch):
     from huggingface_hub import constants
 
     hub = LoopbackHub()
-    thread = threading.Thread(target=hub.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     huggingface_hub.close_session()
-    try:
-        yield hub
-    finally:
-        huggingface_hub.close_session()
-        hub.shutdown()
-        hub.server_close()
-        thread.join()
+    with running(hub):
+        try:
+            yield hub
+        finally:
+            huggingface_hub.close_session()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import torch
+from servers import running
 
 STALL_S = 20
 FAULTS = ("500", "429", "stall", "cut", "not json", "another shape", "nan", "too few")
@@ -120,12 +121,8 @@ class Handler(BaseHTTPRequestHandler):
 def serving(models, tokenizer, fault=lambda body: None):
     """A running server; it is stopped at the end."""
     server = ScoringServer(models, tokenizer, fault)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(server):
+        try:
+            yield server
+        finally:
+            server.closing.set()

@@ -41,20 +41,29 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """What a period's model is measured to be.
+class Measured:
+    """What any model is measured to be.
 
     Attributes:
         values: (19,) centred values on the evaluation items.
         standard_errors: (19,) of them.
         order_bias: How much the place of an option moves its probability, see ``Answers.order_bias``.
-        perplexity: Of the model on its period's held-out text; None if there is none.
-        base_perplexity: Of the base on the same.
     """
 
     values: np.ndarray
     standard_errors: np.ndarray
     order_bias: float
+
+
+@dataclass(frozen=True)
+class Quality(Measured):
+    """What a period's model is measured to be.
+
+    Attributes:
+        perplexity: Of the model on its period's held-out text; None if there is none.
+        base_perplexity: Of the base on the same.
+    """
+
     perplexity: float | None
     base_perplexity: float | None
 
@@ -64,19 +73,13 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class BaseQuality:
+class BaseQuality(Measured):
     """What a base is measured to be.
 
     Attributes:
-        values: (19,) centred values on the evaluation items.
-        standard_errors: (19,) of them.
-        order_bias: How much the place of an option moves its probability, see ``Answers.order_bias``.
         perplexities: By period, on its held-out text; None where there is none.
     """
 
-    values: np.ndarray
-    standard_errors: np.ndarray
-    order_bias: float
     perplexities: Mapping[str, float | None]
 
 
@@ -88,9 +91,8 @@ def base_quality_of(base: ModelRef, held_out: Mapping[str, Sequence[str]], items
         held_out: Passages of each period that it has not learnt from; may be none.
         items: Evaluation items.
     """
-    measured = measure(TransformersEngine(), base, items)
     perplexities = {label: perplexity(base, passages) if passages else None for label, passages in held_out.items()}
-    return BaseQuality(measured.centred, measured.standard_errors, measured.answers.order_bias, perplexities)
+    return BaseQuality(*_values_and_bias(base, items), perplexities)
 
 
 def quality_of(model: ModelRef, base: ModelRef, held_out: Sequence[str], items: Sequence[Item]) -> Quality:
@@ -102,9 +104,13 @@ def quality_of(model: ModelRef, base: ModelRef, held_out: Sequence[str], items: 
         held_out: Passages of the period that it has not learnt from; may be none.
         items: Evaluation items.
     """
-    measured = measure(TransformersEngine(), model, items)
     perplexities = (perplexity(model, held_out), perplexity(base, held_out)) if held_out else (None, None)
-    return Quality(measured.centred, measured.standard_errors, measured.answers.order_bias, *perplexities)
+    return Quality(*_values_and_bias(model, items), *perplexities)
+
+
+def _values_and_bias(model: ModelRef, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray, float]:
+    measured = measure(TransformersEngine(), model, items)
+    return measured.centred, measured.standard_errors, measured.answers.order_bias
 
 
 def agreement(planted: np.ndarray, measured: np.ndarray) -> Agreement:

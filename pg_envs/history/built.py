@@ -11,7 +11,7 @@ from typing import Any
 from pg_envs.history.base import HistoryError, are_labels
 from pg_envs.models.ref import ModelRef, ModelRefError, Weights, local_path
 from pg_envs.plain_json import read_plain_json
-from pg_envs.storage import file_sha256
+from pg_envs.storage import damage
 
 FAMILY = "history.json"
 BASE = "base"
@@ -67,10 +67,8 @@ class Family:
         """
         for name in (label, BASE):
             for file, expected in self.files.get(name, {}).items():
-                path = folder / name / file
-                found = file_sha256(path) if path.is_file() else "no such file"
-                if found != expected:
-                    raise HistoryError(f"{path} is damaged: expected SHA-256 {expected}, found {found}; {REMEDY}")
+                if fault := damage(folder / name / file, expected):
+                    raise HistoryError(f"{fault}; {REMEDY}")
 
 
 def read_family(folder: Path) -> Family:

@@ -71,7 +71,7 @@ class LiveHistory(ModelHistory):
             return recorded.values
         if century not in self._human_values:
             report(f"measuring the humans of {self.labels[century]}", 0, 1)
-            self._human_values[century] = self._measure(self.refs[century])
+            self._human_values[century] = self._measure(self.human(century))
             self._ask_while_loaded(century)
         return self._human_values[century]
 
@@ -83,7 +83,7 @@ class LiveHistory(ModelHistory):
         new = [item for item in items if item not in by_item]
         if new:
             report(f"asking the humans of {self.labels[century]}", 0, 1)
-            by_item.update(self._ask(self.refs[century], new))
+            by_item.update(self._ask(self.human(century), new))
             self._ask_while_loaded(century)
         return by_item
 
@@ -98,7 +98,7 @@ class LiveHistory(ModelHistory):
         return None if self.recording is None else self.recording.of_weights(century, self.refs[century])
 
     def _human_replies(self, century: int, prompts: Sequence[Prompt], seed: int) -> list[str]:
-        return self.engine.generate(self.refs[century], prompts, seed=seed)
+        return self.engine.generate(self.human(century), prompts, seed=seed)
 
     def describe(self) -> dict[str, Any]:
         """Names and hashes of the models; hub ids with the commit that their revision stands for.

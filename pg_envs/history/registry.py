@@ -114,4 +114,4 @@ def _built(
     folder = Path(name.removeprefix(BUILT)).expanduser()
     family = read_family(folder)
     first, last = parse_centuries(centuries, family.periods)
-    return BuiltHistory(family, folder, family.periods[first : last + 1], survey, evaluation, name=name, engine=engine, mode=mode)
+    return BuiltHistory(name, family, folder, family.periods[first : last + 1], survey, evaluation, engine, mode)

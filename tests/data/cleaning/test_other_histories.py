@@ -163,7 +163,7 @@ def test_a_plan_says_from_which_years_its_texts_may_be(source, tmp_path):
     with pytest.raises(HistTextError, match="830 is not between 1200 and 2099"):
         read_texts(tmp_path / "clean", ("C009", "C012"), 10)
     plan.write_text(start + "years = [1100, 800]\n")
-    with pytest.raises(PlanError, match=r"\[text\] years=\(1100, 800\): expected a first and a last year between 1 and 9999"):
+    with pytest.raises(PlanError, match=r"plan\.toml: text: .*years 1100 to 800: expected a first and a last year between 1 and 9999"):
         read_plan(plan)
 
 
