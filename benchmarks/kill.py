@@ -1,10 +1,10 @@
 """Runs killed at random moments and taken up again: ``python benchmarks/kill.py`` writes ``docs/kill.json``.
 
 Each task (an agent's run, a grid, a recording, a family's building) is done once undisturbed, then again and again with SIGKILL in
-between: at a random time, or right after a random one of its dealings with files (an open for writing, a rename, a removal), which is
-where files are half written. After some kills a task is let finish. What must hold: it finishes; its results are the undisturbed
-ones, byte for byte; and no policy that was noted before a kill is missing or changed after it. The exit code is 1 if anything else
-happened.
+between: at a random time, right after a random one of its dealings with files (an open for writing, a rename, a removal), which is
+where files are half written, or right after a random one of its reports of progress, most of which a training makes. After some kills
+a task is let finish. What must hold: it finishes; its results are the undisturbed ones, byte for byte; and no policy that was noted
+before a kill is missing or changed after it. The exit code is 1 if anything else happened.
 
 Language models are random ones of a few thousand parameters, so that hundreds of kills take minutes. Tasks are forked off a process
 that has imported everything but computed nothing.
@@ -30,13 +30,13 @@ for variable, value in {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZE
     os.environ.setdefault(variable, value)
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from kill_attempt import Attempt  # noqa: E402
+from kill_attempt import KINDS, Attempt  # noqa: E402
 from kill_tasks import Task, make_family, tasks, write_plan  # noqa: E402
 from tests_support import write_small_questionnaire  # noqa: E402
 
 SUMMED = ("kills", "finished", "not_finished", "different", "lost")
 IMPORTED_ONCE = (
-    *("matplotlib.figure", "pyarrow.parquet", "trl.trainer.dpo_trainer", "agents.extrapolative_dpo"),
+    *("matplotlib.figure", "pyarrow.parquet", "trl.trainer.dpo_trainer", "agents.extrapolative_dpo", "agents.lifelong_rlhf"),
     *(
         "agents.simulated",
         "pg_envs.benchmark",
@@ -49,10 +49,20 @@ IMPORTED_ONCE = (
 """Imports are most of a short run."""
 
 
+PHASES = {
+    "training": ("optimisation", "tuning", "training", "reward model", "what the policy is held to"),
+    "measuring": ("asking", "measuring", "judged", "writing", "rereading", "humans are asked"),
+    "loading": ("loading", "hashing", "reading the texts"),
+    "acting": ("the agent acts",),
+    "building": ("building",),
+    "starting": ("starting",),
+}
+"""What a task was doing, by words that it reports."""
+
+
 def phase_kind(phase: str) -> str:
     """One of a few words for what a task was doing."""
-    kinds = {"training": ("optimisation", "tuning"), "measuring": ("asking", "measuring", "judged", "writing", "humans are asked")}
-    return next((kind for kind, words in kinds.items() if any(word in phase for word in words)), "else")
+    return next((kind for kind, words in PHASES.items() if any(word in phase for word in words)), "else")
 
 
 def contents(files: list[Path], folder: Path) -> dict[str, bytes]:
@@ -78,7 +88,7 @@ class Trials:
         attempt.wait(3600)
         if attempt.end(kill=False):
             raise RuntimeError(f"the undisturbed task failed: {self.log.read_text(errors='replace')[-2000:]}")
-        self.seconds, self.n_events = time.monotonic() - began, attempt.n_events
+        self.seconds, self.counts = time.monotonic() - began, {kind: attempt.count(kind) for kind in KINDS}
         self.expected = contents(task.results(whole), whole)
         self.kills: Counter[str] = Counter()
         self.n_finished = self.n_failed = self.n_different = self.n_lost = 0
@@ -102,15 +112,14 @@ class Trials:
         """Begin or take up the task; whether it has finished."""
         begun = (folder / "it" / "config.json").exists()
         command = (self.task.again if begun else self.task.command)(folder)
-        by_event = self.rng.random() < 0.5
-        at_event = self.rng.randint(1, self.n_events) if kill and by_event else None
-        attempt = Attempt(command, self.log, at_event)
-        ended = attempt.wait(self.rng.uniform(0, self.seconds) if kill and not by_event else 3600)
+        kind = self.rng.choice([None, *(kind for kind in KINDS if self.counts[kind])]) if kill else None
+        attempt = Attempt(command, self.log, kind and (kind, self.rng.randint(1, self.counts[kind])))
+        ended = attempt.wait(self.rng.uniform(0, self.seconds) if kill and kind is None else 3600)
         if ended or not kill:
             return attempt.end(kill=False) == 0
         phase = attempt.phase
         if attempt.end(kill=True) == signal.SIGKILL:
-            self.kills["at a file" if by_event else phase_kind(phase)] += 1
+            self.kills[phase_kind(phase) + ", at a file" * (kind == "file")] += 1
         return False
 
     def _count_lost(self, before: list[Any], after: list[Any]) -> None:
@@ -149,7 +158,7 @@ def main() -> int:
             while trials.kills.total() < arguments.kills / len(chosen) and not trials.n_failed:
                 trials.trial(arguments.kills_a_trial)
             rows[task_name] = trials.report()
-            print(f"{task_name} ({trials.seconds:.0f} s, {trials.n_events} dealings with files): {rows[task_name]}", flush=True)
+            print(f"{task_name} ({trials.seconds:.0f} s, {trials.counts}): {rows[task_name]}", flush=True)
             told = {"seed": arguments.seed, "all": {key: sum(row[key] for row in rows.values()) for key in SUMMED}, "tasks": rows}
             arguments.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
             if trials.n_failed:

@@ -1,4 +1,4 @@
-"""A ``pg-envs`` command in a process that can be killed right after any of its dealings with files."""
+"""A ``pg-envs`` command in a process that can be killed right after any of its dealings with files, or of its reports of progress."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+Kind = Literal["file", "report"]
+KINDS: tuple[Kind, ...] = ("file", "report")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
-MAX_PHASE_BYTES = 200
+COUNTER_BYTES, MAX_PHASE_BYTES = 8, 200
 
 
 class Attempt:
-    """A task in a process of its own, which says what it is doing and how often it has dealt with files."""
+    """A task in a process of its own, which says what it is doing, how often it has dealt with files and how often it has said so."""
 
-    def __init__(self, command: list[str], log: Path, tell_at_event: int | None) -> None:
-        self._shared = mmap.mmap(-1, 8 + MAX_PHASE_BYTES)
+    def __init__(self, command: list[str], log: Path, tell_at: tuple[Kind, int] | None) -> None:
+        self._shared = mmap.mmap(-1, len(KINDS) * COUNTER_BYTES + MAX_PHASE_BYTES)
         self._told, telling = os.pipe()
         self.process = os.fork()
         if self.process == 0:
-            self._be_the_task(command, log, telling, tell_at_event)
+            self._be_the_task(command, log, telling, tell_at)
         os.close(telling)
 
-    @property
-    def n_events(self) -> int:
-        """How often it has dealt with files."""
-        return int.from_bytes(self._shared[:8], "little")
+    def count(self, kind: Kind) -> int:
+        """How often it has dealt with files, or has reported."""
+        return int.from_bytes(self._shared[_counter(kind)], "little")
 
     @property
     def phase(self) -> str:
         """What it said last that it is doing."""
-        return self._shared[8:].rstrip(b"\0").decode(errors="replace") or "starting"
+        return self._shared[_PHASE].rstrip(b"\0").decode(errors="replace") or "starting"
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it has dealt with files as often as it was to tell of, it has ended, or the time is over; whether it ended."""
+        """Wait until what it was to tell of, it has ended, or the time is over; whether it ended."""
         ready, _, _ = select.select([self._told], [], [], seconds)
         return bool(ready) and not os.read(self._told, 1)
 
@@ -49,7 +50,7 @@ class Attempt:
         os.close(self._told)
         return status
 
-    def _be_the_task(self, command: list[str], log: Path, telling: int, tell_at_event: int | None) -> None:
+    def _be_the_task(self, command: list[str], log: Path, telling: int, tell_at: tuple[Kind, int] | None) -> None:
         from pg_envs import display, one_run
         from pg_envs.cli import main
 
@@ -57,24 +58,36 @@ class Attempt:
         os.dup2(file, 1)
         os.dup2(file, 2)
 
-        def note(event: str, arguments: tuple[Any, ...]) -> None:
+        def note(kind: Kind) -> None:
+            n = self.count(kind) + 1
+            self._shared[_counter(kind)] = n.to_bytes(COUNTER_BYTES, "little")
+            if (kind, n) == tell_at:
+                os.write(telling, b"!")
+
+        def note_file(event: str, arguments: tuple[Any, ...]) -> None:
             if event in FILE_EVENTS or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
-                n = self.n_events + 1
-                self._shared[:8] = n.to_bytes(8, "little")
-                if n == tell_at_event:
-                    os.write(telling, b"!")
+                note("file")
 
         def say(display: Any, what: str, done: int, total: int) -> None:
-            self._shared[8:] = what.encode()[:MAX_PHASE_BYTES].ljust(MAX_PHASE_BYTES, b"\0")
+            self._shared[_PHASE] = what.encode()[:MAX_PHASE_BYTES].ljust(MAX_PHASE_BYTES, b"\0")
+            note("report")
 
         # Drawing is most of a short run, and what it does to files others do too.
         one_run.plot_trajectory = lambda result, path: None
         for shown in (display.LiveDisplay, display.GridDisplay):
             shown.report = say
-        sys.addaudithook(note)
+        sys.addaudithook(note_file)
         code = 1
         try:
             code = main(command)
         finally:
             sys.stdout.flush()
             os._exit(code)
+
+
+def _counter(kind: Kind) -> slice:
+    begin = KINDS.index(kind) * COUNTER_BYTES
+    return slice(begin, begin + COUNTER_BYTES)
+
+
+_PHASE = slice(len(KINDS) * COUNTER_BYTES, None)

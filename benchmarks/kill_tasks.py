@@ -81,6 +81,7 @@ def tasks(items: Path, plan: Path) -> dict[str, Task]:
         "simulated-extrapolative in Follow": run_task(simulated, None),
         "simulated-extrapolative in Coevolve": run_task([*simulated, "--env", "ProgressGym/Coevolve-v0"], None),
         "lifelong-dpo in Follow": run_task(["--agent", "lifelong-dpo"], items),
+        "lifelong-rlhf in Follow": run_task(["--agent", "lifelong-rlhf"], items),
         "extrapolative-dpo in Coevolve": run_task(["--agent", "extrapolative-dpo", "--env", "ProgressGym/Coevolve-v0"], items),
         "grid of random and no-op": Task(
             grid, grid, lambda folder: [*sorted(folder.glob("grid/*/result.json")), folder / "grid/table.json"]
