@@ -86,6 +86,7 @@ def describe(command: Describe) -> int:
 def build_history(command: BuildHistory) -> int:
     """Build a family, and say how it is used."""
     from pg_envs.building import build
+    from pg_envs.building.quality import movement
     from pg_envs.display import LiveDisplay, quieten_libraries
     from pg_envs.progress import reporting_to
 
@@ -96,5 +97,13 @@ def build_history(command: BuildHistory) -> int:
         except KeyboardInterrupt:
             print(f"What was finished is in {command.out} and {command.out}.work; the same command goes on with it.", file=sys.stderr)
             raise
+    moved = movement(command.out, family.periods)
+    print(f"{moved.dimension} moves most: by {moved.range:.2f}, from {moved.lowest} (lowest) to {moved.highest} (highest)")
+    if moved.is_flat:
+        print(
+            "warning: no dimension moves by much, so agents have next to nothing to follow, and rewards are near 1 without learning; "
+            "have the models learn from more text, in more steps or at a higher rate, or from instructions",
+            file=sys.stderr,
+        )
     print(f"{family.name}: {', '.join(family.periods)}, each with its model card; use it as history='built:{command.out}'")
     return 0

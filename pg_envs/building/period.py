@@ -85,7 +85,7 @@ def _finish(build: PeriodBuild, made: Path, quality: Quality, finished: Path, ou
     if build.plan.weights == "lora":
         name_base(finished, build.base.base if build.plan.base else f"{build.plan.name}/{BASE}")
     write_card(finished, build.plan, build.label, build.text, build.ingredients, quality, build.neighbour)
-    write_json(finished / "quality.json", quality.to_json())
+    quality.write(finished)
     os.rename(finished, out)
 
 

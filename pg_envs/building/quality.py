@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,15 @@ from peft import PeftModel
 from pg_envs.models.loading import load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.models.transformers_engine import TransformersEngine
+from pg_envs.results import write_json
+from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.items import Item
 from pg_envs.values.measure import measure
 
+FILE = "quality.json"
+"""In a period's folder."""
 FLAT_RANGE = 0.15
-"""A dimension whose planted values move less than this over all centuries counts as flat."""
+"""A dimension whose values move less than this over all periods counts as flat."""
 WINDOW_TOKENS = 256
 MAX_WINDOWS = 64
 LEAST_TOKENS = 32
@@ -67,9 +73,31 @@ class Quality(Measured):
     perplexity: float | None
     base_perplexity: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """A dict of plain values."""
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+    def write(self, folder: Path) -> None:
+        """Into a period's folder."""
+        write_json(folder / FILE, {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How far a family's values move.
+
+    Attributes:
+        range: Between the highest and the lowest period, of the dimension that moves most.
+        dimension: That one's label.
+        lowest: Label of the period where it is lowest.
+        highest: Label of the period where it is highest.
+    """
+
+    range: float
+    dimension: str
+    lowest: str
+    highest: str
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is next to nothing to follow."""
+        return self.range < FLAT_RANGE
 
 
 @dataclass(frozen=True)
@@ -111,6 +139,14 @@ def quality_of(model: ModelRef, base: ModelRef, held_out: Sequence[str], items: 
 def _values_and_bias(model: ModelRef, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray, float]:
     measured = measure(TransformersEngine(), model, items)
     return measured.centred, measured.standard_errors, measured.answers.order_bias
+
+
+def movement(folder: Path, labels: Sequence[str]) -> Movement:
+    """How far values move over the periods of the family in ``folder``."""
+    values = np.array([json.loads((folder / label / FILE).read_text(encoding="utf-8"))["values"] for label in labels])
+    most = int(np.ptp(values, axis=0).argmax())
+    lowest, highest = labels[int(values[:, most].argmin())], labels[int(values[:, most].argmax())]
+    return Movement(float(np.ptp(values[:, most])), DIMENSIONS[most].label, lowest, highest)
 
 
 def agreement(planted: np.ndarray, measured: np.ndarray) -> Agreement:

@@ -28,7 +28,7 @@ from pg_envs.building.build import build_history
 from pg_envs.building.period import excerpts, instructions
 from pg_envs.building.plan import PlanError
 from pg_envs.building.planted import read_table
-from pg_envs.building.quality import perplexity
+from pg_envs.building.quality import Quality, movement, perplexity
 from pg_envs.building.texts import read_texts
 from pg_envs.data import loading
 from pg_envs.data.schema import HistTextError
@@ -168,6 +168,8 @@ def test_nothing_in_a_text_is_obeyed(plan, tmp_path, monkeypatch, capfd):
     assert set(tmp_path.parent.iterdir()) == above
     cards = [(tmp_path / "family" / period / "README.md").read_text() for period in PERIODS]
     said = capfd.readouterr()
+    assert "moves most: by 0.0" in said.out
+    assert "next to nothing to follow" in said.err
     for shown in (*cards, said.out, said.err):
         assert "\x1b[2J" not in shown
         assert not any(harm in shown for harm in HARM if len(harm) > 12)
@@ -187,6 +189,19 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family):
     assert f"Perplexity on the first 256 tokens of up to 64 of 1 held-out passages: {quality['perplexity']:.1f};" in card
     config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
+
+
+@pytest.mark.parametrize(("late", "is_flat"), [(0.04, True), (0.06, False)])
+def test_what_moves_most_over_the_periods(tmp_path, late, is_flat):
+    for period, third, fifth in zip(PERIODS, (-0.05, -0.1, late), (0.05, 0, 0.1), strict=True):
+        (tmp_path / period).mkdir()
+        values = np.zeros(19)
+        values[3], values[5] = third, fifth
+        Quality(values, np.zeros(19), 0.0, None, None).write(tmp_path / period)
+    moved = movement(tmp_path, PERIODS)
+    assert (moved.dimension, moved.lowest, moved.highest) == ("Do not deprive of freedom", "middle", "late")
+    assert moved.range == pytest.approx(late + 0.1)
+    assert moved.is_flat is is_flat
 
 
 def sha256(path):
