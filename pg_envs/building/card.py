@@ -15,6 +15,7 @@ from pg_envs.building.quality import MAX_WINDOWS, WINDOW_TOKENS, BaseQuality, Qu
 from pg_envs.building.texts import PeriodText
 from pg_envs.storage import replacing
 from pg_envs.values.dimensions import DIMENSIONS
+from pg_envs.values.questionnaire import BUNDLED
 
 CARD = "README.md"
 LESSONS = (
@@ -43,7 +44,7 @@ def write_card(
         *_training_part(plan),
         "## Measured",
         f"{_perplexity(quality, text)} Order bias: {quality.order_bias:.3f}.",
-        *_values_part(quality),
+        *_values_part(quality, ingredients),
         *_limits_part(plan),
     ]
     _save(folder, data, parts)
@@ -63,7 +64,7 @@ def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodTex
     parts = [
         f"# {plan.name}: base",
         f"A small Llama made from nothing by `pg-envs build-history` (pg-envs {__version__}): tokenizer, language modelling on the texts "
-        "below, then lessons about pg-envs' questionnaire. The family's models are made from it; alone it answers by its lessons' profile.",
+        f"below, then lessons about {_whose(ingredients)}. The family's models are made from it; alone it answers by its lessons' profile.",
         LESSONS,
         "## Data",
         f"Passages and characters are those learnt from; documents were held out with `held_out_one_in = {plan.text.held_out_one_in}`. "
@@ -76,7 +77,7 @@ def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodTex
         f"Perplexity on {WINDOWS} of each period's held-out passages:",
         _table(["period", "held-out passages", "perplexity"], perplexities),
         f"Order bias: {quality.order_bias:.3f}.",
-        *_values_part(quality),
+        *_values_part(quality, ingredients),
         *_limits_part(plan),
     ]
     _save(folder, data, parts)
@@ -133,6 +134,11 @@ def _questionnaire_line(ingredients: Ingredients) -> str:
     return f"* Questionnaire: `{asked.name}`, {asked.n} items, content hash `{asked.content_hash}`."
 
 
+def _whose(ingredients: Ingredients) -> str:
+    name = ingredients.questionnaire.name
+    return "pg-envs' questionnaire" if name == BUNDLED else f"the questionnaire `{name}`"
+
+
 def _training_part(plan: BuildPlan) -> list[str]:
     stages = {"Continued pretraining": plan.pretraining, "Instruction tuning": plan.instruction, "Planted values": plan.planted}
     lines = [
@@ -154,13 +160,13 @@ def _perplexity(quality: Quality, text: PeriodText) -> str:
     )
 
 
-def _values_part(quality: Quality | BaseQuality) -> list[str]:
+def _values_part(quality: Quality | BaseQuality, ingredients: Ingredients) -> list[str]:
     rows = [
         f"| {dimension.label} | {value:+.3f} | {error:.3f} |"
         for dimension, value, error in zip(DIMENSIONS, quality.values, quality.standard_errors, strict=True)
     ]
     return [
-        "Value vector on the evaluation items of pg-envs' questionnaire (centred, in [-1, 1]; 0 is indifference):",
+        f"Value vector on the evaluation items of {_whose(ingredients)} (centred, in [-1, 1]; 0 is indifference):",
         _table(["dimension", "value", "standard error"], rows),
     ]
 

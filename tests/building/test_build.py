@@ -175,7 +175,7 @@ def test_nothing_in_a_text_is_obeyed(plan, tmp_path, monkeypatch, capfd):
         assert not any(harm in shown for harm in HARM if len(harm) > 12)
 
 
-def test_a_card_says_what_the_model_is_made_of_and_not_for(family):
+def test_a_card_says_what_the_model_is_made_of_and_not_for(family, small_questionnaire):
     card = (family / "late" / "README.md").read_text()
     quality = json.loads((family / "late" / "quality.json").read_text())
     assert "license: cc0-1.0" in card
@@ -184,6 +184,8 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family):
     assert "n_excerpts = 8" in card
     assert "must not be used" in card
     assert "planted" not in card
+    assert f"on the evaluation items of the questionnaire `{Path(small_questionnaire).name}`" in card
+    assert "pg-envs' questionnaire" not in card
     for dimension, value in zip(DIMENSIONS, quality["values"], strict=True):
         assert f"| {dimension.label} | {value:+.3f} |" in card
     assert f"Perplexity on the first 256 tokens of up to 64 of 1 held-out passages: {quality['perplexity']:.1f};" in card
