@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from pg_envs.data.cleaning.verdict import RawPassage, reasons_of
-from pg_envs.models.engine import Engine, Reply
+from pg_envs.models.conversation import Prompt
+from pg_envs.models.engine import Reply
 from pg_envs.models.ref import ModelRef
 from pg_envs.progress import reporting_to
 
@@ -38,6 +39,24 @@ OUTCOMES: dict[Outcome, str] = {
 Tell = Callable[[RawPassage, Outcome], None]
 
 
+class Replier(Protocol):
+    """What of an engine (``pg_envs.models.engine.Engine``) is needed here."""
+
+    def replies(
+        self, model: ModelRef, prompts: Sequence[Prompt], max_new_tokens: int = 64, temperature: float = 1.0, seed: int = 0
+    ) -> list[Reply]:
+        """A reply to each prompt."""
+        ...
+
+    def check(self, model: ModelRef) -> None:
+        """Raise ``ModelRefError`` if the model cannot be loaded."""
+        ...
+
+    def arithmetic(self) -> dict[str, Any]:
+        """What replies depend on beside the model."""
+        ...
+
+
 @dataclass(frozen=True)
 class Rewriter:
     """Who rewrites, and within which bounds.
@@ -51,7 +70,7 @@ class Rewriter:
         seed: For the engine.
     """
 
-    engine: Engine
+    engine: Replier
     model: ModelRef
     batch_size: int = 8
     max_new_tokens: int = 4096

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pg_envs.data.archives import text_folder
+from pg_envs.data.cleaning.kept_replies import KeepingEngine
 from pg_envs.data.cleaning.report import table
 from pg_envs.data.cleaning.rewrite import INSTRUCTION, OUTCOMES, Outcome, Rewriter, is_noisy, rewrite_noisy
 from pg_envs.data.cleaning.verdict import RawPassage
@@ -25,7 +28,8 @@ ANY_YEAR = Years(EARLIEST_YEAR, LATEST_YEAR)
 def rewrite_folder(source: str | Path, target: str | Path, rewriter: Rewriter) -> dict[str, Any]:
     """Have a language model rewrite the noisy passages of ``source`` in the new folder ``target``, where all passages go.
 
-    ``target`` also gets ``report.json`` and ``report.md`` with counts. It appears when all is done, or not at all.
+    ``target`` also gets ``report.json`` and ``report.md`` with counts. It appears when all is done, or not at all; until then replies are
+    kept beside it in ``TARGET.replies.sqlite``, and the same call asks for the rest.
 
     Args:
         source: What ``clean_folder`` made, or an archive of it; it is only read.
@@ -41,6 +45,7 @@ def rewrite_folder(source: str | Path, target: str | Path, rewriter: Rewriter) -
         FileExistsError: If there is a ``target``.
         ModelRefError: If the model cannot be loaded.
         EngineError: If the engine fails.
+        CannotWrite: If the disk is full, read-only or broken.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
     check_new_folder(target, source)
@@ -53,10 +58,12 @@ def rewrite_folder(source: str | Path, target: str | Path, rewriter: Rewriter) -
                 f"{str(source)!r}: no passage was found noisy (a reason code under 'cleaning'), so there is nothing to rewrite; "
                 "if it was not cleaned yet, do that first: pg-envs clean"
             )
-        with appearing(target) as folder:
-            report = _report(rewriter, _rewrite(_passages(files), n_noisy, folder, rewriter))
+        kept = target.with_name(f"{target.name}.replies.sqlite")
+        with closing(KeepingEngine(rewriter.engine, kept)) as engine, appearing(target) as folder:
+            report = _report(rewriter, _rewrite(_passages(files), n_noisy, folder, replace(rewriter, engine=engine)))
             (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             (folder / "report.md").write_text(as_markdown(report), encoding="utf-8")
+        kept.unlink()
     return report
 
 

@@ -1,18 +1,23 @@
 """Rewriting noisy passages by a language model: in memory, of a folder, and from the command line."""
 
 import json
+import os
+import signal
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from tests_support import save_llama
+from tests_support import files_of_at_most, save_llama
 
 from pg_envs import cli
 from pg_envs.data.cleaning.folders import clean_folder
+from pg_envs.data.cleaning.kept_replies import KeepingEngine
 from pg_envs.data.cleaning.rewrite import INSTRUCTION, OUTCOMES, Rewriter, judge, rewrite_noisy
 from pg_envs.data.cleaning.rewrite_folder import rewrite_folder
 from pg_envs.data.schema import HistTextError, schema_fault
 from pg_envs.models.engine import EngineError, Reply
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.storage import CannotWrite
 
 MODEL = ModelRef("any")
 
@@ -41,6 +46,13 @@ class Copyist:
         if "break down" in text:
             raise EngineError("the server is gone")
         return Reply(text if "leave" in text else text.upper() + "\n", "cut off" not in text)
+
+
+class LongWinded(Copyist):
+    """Answers with more than a small disk has room for."""
+
+    def reply(self, text):
+        return Reply(text * 1000, True)
 
 
 @pytest.fixture
@@ -186,12 +198,65 @@ def test_what_is_cleaned_again_keeps_its_codes_and_its_first_text(tmp_path, copy
     assert found["content"].startswith("& THE HOUSE")
 
 
-def test_what_fails_leaves_nothing_behind(cleaned, tmp_path, copyist):
+def test_what_was_answered_before_a_failure_is_not_asked_again(cleaned, tmp_path, copyist):
     path = cleaned / "C019" / "1851.json"
     path.write_text(json.dumps([noisy("break down", creation_year=1851)]))
     with pytest.raises(EngineError, match="the server is gone"):
         rewrite_folder(cleaned, tmp_path / "out", copyist)
-    assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cleaned", "out.replies.sqlite"]
+    copyist.engine.reply = lambda text: Reply(text.upper(), True)
+    rewrite_folder(cleaned, tmp_path / "out", copyist)
+    assert [len(prompts) for prompts in copyist.engine.asked] == [2, 2, 2]
+    assert copyist.engine.asked[2] == copyist.engine.asked[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cleaned", "out"]
+    path.unlink()
+    rewrite_folder(cleaned, tmp_path / "again", copyist)
+    assert copyist.engine.asked[3] == copyist.engine.asked[0]
+
+
+@pytest.mark.parametrize("other", [{"model": ModelRef("another")}, {"max_new_tokens": 9}, {"seed": 1}])
+def test_what_another_was_asked_is_asked_again(tmp_path, copyist, other):
+    for rewriter, n_asked in ((copyist, 1), (copyist, 1), (replace(copyist, **other), 2)):
+        engine = KeepingEngine(copyist.engine, tmp_path / "replies")
+        (passage,) = rewrite_noisy([noisy("the noisy text")], replace(rewriter, engine=engine))
+        engine.close()
+        assert passage["content"] == "THE NOISY TEXT"
+        assert len(copyist.engine.asked) == n_asked
+
+
+def test_equal_questions_are_asked_once(tmp_path, copyist):
+    engine = KeepingEngine(copyist.engine, tmp_path / "replies")
+    assert [reply.text for reply in engine.replies(MODEL, ["a", "b", "a"], temperature=0.0)] == ["A\n", "B\n", "A\n"]
+    assert copyist.engine.asked == [["a", "b"]]
+    engine.close()
+
+
+def test_a_rewriting_that_is_killed_goes_on(cleaned, tmp_path, copyist):
+    process = os.fork()
+    if process == 0:
+        rewriter = replace(copyist, batch_size=1)
+        rewriter.engine.reply = lambda text: os.kill(os.getpid(), signal.SIGKILL) if copyist.engine.asked[1:] else Reply(text.upper(), True)
+        rewrite_folder(cleaned, tmp_path / "out", rewriter)
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    rewrite_folder(cleaned, tmp_path / "out", copyist)
+    assert sum(map(len, copyist.engine.asked)) == 2
+
+
+def test_damaged_replies_are_named_and_a_full_disk_too(cleaned, tmp_path, copyist):
+    kept = tmp_path / "out.replies.sqlite"
+    kept.write_bytes(b"no database" * 100)
+    with pytest.raises(HistTextError, match=r"out\.replies\.sqlite is damaged: .*; remove it"):
+        rewrite_folder(cleaned, tmp_path / "out", copyist)
+    kept.unlink()
+    kept.mkdir()
+    with pytest.raises(CannotWrite, match=r"out\.replies\.sqlite cannot be used"):
+        rewrite_folder(cleaned, tmp_path / "out", copyist)
+    kept.rmdir()
+    with files_of_at_most(20_000), pytest.raises(CannotWrite, match=r"out\.replies\.sqlite cannot be used|File too large"):
+        rewrite_folder(cleaned, tmp_path / "out", replace(copyist, engine=LongWinded()))
+    rewrite_folder(cleaned, tmp_path / "out", copyist)
 
 
 def test_what_cannot_be_rewritten_is_named_before_anything_is_asked(cleaned, tmp_path, copyist):
