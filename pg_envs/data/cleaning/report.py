@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pg_envs.data.cleaning.language import Languages
-from pg_envs.data.cleaning.rules import RULES, Cleaned, asked_rules
+from pg_envs.data.cleaning.rules import ENGLISH_NOTICES, RULES, Cleaned, asked_rules
 from pg_envs.data.markdown import escaped
 from pg_envs.data.schema import HISTTEXT_YEARS, MAX_EXAMPLES, Years
 
@@ -98,7 +98,11 @@ class CleaningReport:
             return []
         unknown = f"; no identifier knows {', '.join(self.languages.unknown)}" if self.languages.unknown else ""
         rules = ", ".join(f"`{reason}`" for reason in self.not_asked)
-        return [f"Not asked: {rules}, and spelling's part of `impossible-year`: they know English{unknown}.\n"]
+        notices = ", ".join(f"`{reason}`" for reason in ENGLISH_NOTICES)
+        return [
+            f"Not asked: {rules}, and spelling's part of `impossible-year`: they know English{unknown}. "
+            f"Of notices, {notices} know English ones only.\n"
+        ]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

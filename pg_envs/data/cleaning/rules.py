@@ -41,6 +41,9 @@ with the rules after it. Each function's docstring says what it finds."""
 ENGLISH_ONLY = ("misread-letters", "joined-words", "editors-matter")
 """Rules that go by English words, and would take other languages for noise or overlook what they look for."""
 
+ENGLISH_NOTICES = ("electronic-text", "editors-brackets")
+"""Rules that are asked about all texts, and know what publishers of electronic texts write around them in English."""
+
 
 def asked_rules(languages: Languages) -> dict[str, RuleFunction]:
     """The rules that have something to say about texts in these languages, in order."""

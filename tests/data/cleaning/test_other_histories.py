@@ -77,7 +77,9 @@ def test_latin_and_french_of_800_to_1100_are_cleaned(source, tmp_path):
     assert (said["languages"], said["years"]) == (["la", "fr"], [800, 1100])
     assert said["rules_not_asked"] == ["misread-letters", "joined-words", "editors-matter"]
     assert "between 800 and 1100, in la, fr." in (out / "report.md").read_text()
-    assert "Not asked: `misread-letters`, `joined-words`, `editors-matter`, and spelling" in (out / "report.md").read_text()
+    page = (out / "report.md").read_text()
+    assert "Not asked: `misread-letters`, `joined-words`, `editors-matter`, and spelling" in page
+    assert "Of notices, `electronic-text`, `editors-brackets` know English ones only." in page
 
 
 def test_rules_that_only_know_english_are_silent_about_other_languages(tmp_path):
