@@ -3,8 +3,9 @@
 Each task (an agent's run, a grid, a recording, a family's building) is done once undisturbed, then again and again with SIGKILL in
 between: at a random time, right after a random one of its dealings with files (an open for writing, a rename, a removal), which is
 where files are half written, or right after a random one of its reports of progress, most of which a training makes. After some kills
-a task is let finish. What must hold: it finishes; its results are the undisturbed ones, byte for byte; and no policy that was noted
-before a kill is missing or changed after it. The exit code is 1 if anything else happened.
+a task is let finish. What must hold: it finishes; its results are the undisturbed ones, byte for byte; and nothing that was finished
+before a kill (a century's act and its policy's files, a recorded century, a period's model, a run of a grid) is missing or changed
+after it. The exit code is 1 if anything else happened.
 
 Language models are random ones of a few thousand parameters, so that hundreds of kills take minutes. Tasks are forked off a process
 that has imported everything but computed nothing.
@@ -70,12 +71,6 @@ def contents(files: list[Path], folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def acts_in(folder: Path) -> list[Any]:
-    """What a run has noted as done."""
-    noted = folder / "it" / "progress.json"
-    return json.loads(noted.read_text(encoding="utf-8"))["acts"] if noted.exists() else []
-
-
 class Trials:
     """All kills of one task."""
 
@@ -98,10 +93,10 @@ class Trials:
         folder = self.scratch / "it"
         shutil.rmtree(folder, ignore_errors=True)
         for _ in range(n_kills):
-            before = acts_in(folder)
+            before = self.task.kept(folder)
             if self.task.is_complete(folder) or self._attempt(folder, kill=True):
                 break
-            self._count_lost(before, acts_in(folder))
+            self._count_lost(before, self.task.kept(folder))
         if not self.task.is_complete(folder) and not self._attempt(folder, kill=False):
             self.n_failed += 1
             return
@@ -122,8 +117,8 @@ class Trials:
             self.kills[phase_kind(phase) + ", at a file" * (kind == "file")] += 1
         return False
 
-    def _count_lost(self, before: list[Any], after: list[Any]) -> None:
-        self.n_lost += after[: len(before)] != before
+    def _count_lost(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        self.n_lost += any(name not in after or after[name] != what for name, what in before.items())
 
     def report(self) -> dict[str, Any]:
         """Figures."""
@@ -150,8 +145,8 @@ def main() -> int:
         make_family(scratch / "family")
         (scratch / "items").mkdir()
         write_small_questionnaire(scratch / "items")
-        plan = write_plan(scratch / "family" / "base", scratch / "items", scratch / "plan")
-        chosen = {n: t for n, t in tasks(scratch / "items", plan).items() if any(part in n for part in arguments.tasks or [""])}
+        plans = write_plan(scratch / "family" / "base", scratch / "items", scratch / "plan")
+        chosen = {n: t for n, t in tasks(scratch / "items", plans).items() if any(part in n for part in arguments.tasks or [""])}
         for number, (task_name, task) in enumerate(chosen.items()):
             (scratch / str(number)).mkdir()
             trials = Trials(task, scratch / str(number), random.Random(f"{arguments.seed} {task_name}"))
