@@ -25,7 +25,7 @@ pytest.importorskip("vllm")
 
 BASE = ModelRef("pg_envs:histtiny/base")
 ADAPTED, LATE = (BASE.with_adapter(f"pg_envs:histtiny/{label}") for label in ("C013", "C021"))
-START_S = 300
+START_S = 600
 
 
 @pytest.fixture(scope="module")
