@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from scipy.stats import t as student
 
 
-def half_width(values: Sequence[float]) -> float:
-    """Half of the 95% interval of the mean (Student's t); at least two values."""
-    return float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+def half_width(values: Sequence[float], level: float = 0.95) -> float:
+    """Half of the interval of the mean (Student's t) at a level in (0, 1); at least two values."""
+    return float(student.ppf((1 + level) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def interval(values: Sequence[float]) -> str:
