@@ -27,7 +27,7 @@ from pg_envs.models.space import InvalidPolicy
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import sft
 from pg_envs.models.tuning_config import TuningConfig
-from pg_envs.record import REPLY_SEED
+from pg_envs.record import REPLY_SEED, record
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.survey import Comparison
 
@@ -71,6 +71,17 @@ def test_an_episode_is_the_live_one_bit_for_bit(make, tiny_family, env_id, setti
     live, recorded = (episode(make(kind, env_id, **settings), policies, seed=5) for kind in ("live", "recorded"))
     assert data_equivalence(live, recorded, exact=True)
     assert len({tuple(step[0]["votes"]) for step in recorded[::4][:-1]}) == n_steps, "centuries differ, so that equality says something"
+
+
+def test_an_episode_of_sampled_answers_is_the_live_one_too(small_questionnaire, tmp_path):
+    """Of models that can answer: random ones name no option in words."""
+    settings = {"centuries": ("C019", "C021"), "mode": "generate", "questionnaire": small_questionnaire}
+    folder = record(tmp_path / "recorded", "live:histtiny", **settings)
+    envs = [gym.make(FOLLOW, history=history, disable_env_checker=True, **settings) for history in ("live:histtiny", f"recorded:{folder}")]
+    # A century's humans, whose values are recorded; measuring another policy would say nothing more.
+    live, recorded = (episode(env, [env.unwrapped.history.human(t) for t in (1, 1)], seed=5) for env in envs)
+    assert data_equivalence(live, recorded, exact=True)
+    assert recorded[-1][4]["n_invalid"] > 0
 
 
 def test_replies_are_those_of_the_live_history_and_later_draws_too(make):
