@@ -98,6 +98,12 @@ def commit_of(repository: Repository) -> str:
     return _commit_of(repository, _cache_folder())
 
 
+def cached(repository: Repository) -> Path | None:
+    """The folder of the repository's files, if the cache has it whole; nobody is asked."""
+    folder = _snapshot(repository)
+    return folder if repository.first_lack(folder) is None else None
+
+
 def fetch(repository: Repository) -> Path:
     """The folder of the repository's files, fetched if the cache lacks any; what is fetched, and its size, is said before.
 
@@ -105,8 +111,7 @@ def fetch(repository: Repository) -> Path:
         HubError: If they cannot be had.
     """
     pinned = replace(repository, revision=commit_of(repository))
-    folder = _snapshot(pinned)
-    return folder if pinned.first_lack(folder) is None else _download(pinned)
+    return cached(pinned) or _download(pinned)
 
 
 def explain(repository: Repository, error: BaseException) -> str:
@@ -155,10 +160,8 @@ def _cache_folder() -> Path:
 @cache
 def _commit_of(repository: Repository, cache_folder: Path) -> str:
     """``cache_folder`` is among the arguments because what was found is remembered."""
-    folder = _snapshot(repository)
-    if repository.first_lack(folder) is None:
-        return folder.name
-    return _plan(repository)[0].commit_hash
+    folder = cached(repository)
+    return folder.name if folder is not None else _plan(repository)[0].commit_hash
 
 
 def _storage(repository: Repository) -> Path:

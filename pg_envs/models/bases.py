@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
+from pg_envs.hub import MAIN, HubError, Repository, cached, commit_of, fetch
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 
 INDEX = "model.safetensors.index.json"
@@ -44,6 +44,13 @@ def base_folder(ref: ModelRef) -> Path:
         return fetch(_repository(ref))
     except HubError as error:
         raise ModelRefError(str(error)) from error
+
+
+def is_here(ref: ModelRef) -> bool:
+    """Whether base and adapter lie in folders here or whole in the hub's cache; nobody is asked, and no weights are read."""
+    of_base = local_path(ref.base) or cached(_repository(ref))
+    of_adapter = of_base if ref.adapter is None else local_path(ref.adapter)
+    return all(folder is not None and folder.is_dir() for folder in (of_base, of_adapter))
 
 
 def pinned(ref: ModelRef) -> ModelRef:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -109,6 +110,30 @@ def test_a_policy_that_is_a_centurys_humans_has_their_recorded_values(make):
     history = make("recorded").unwrapped.history
     assert history.values(history.human(2)) is history.human_values(2)
     assert history.human_values(2).centred.dtype == np.float64
+
+
+def test_other_weights_under_a_recorded_name_are_refused(make, tiny_family):
+    """As a policy, and as the proxy; the humans are the recorded ones all the same."""
+    _, second, third, _ = tiny_family
+    weights = Path(second.adapter) / "adapter_model.safetensors"
+    before, expected = weights.read_bytes(), fingerprint(second)
+    env = make("recorded")
+    env.reset(seed=0)
+    human = env.unwrapped.history.human_values(1)
+    try:
+        weights.write_bytes((Path(third.adapter) / weights.name).read_bytes())
+        with pytest.raises(RecordingError, match=f"other weights here than were recorded of C019: expected {expected}, found .*another"):
+            env.step(second)
+        coevolve = make("recorded", COEVOLVE, proxy=str(second), policy_epochs=0)
+        coevolve.reset(seed=0)
+        with pytest.raises(RecordingError, match="other weights here than were recorded of C019"):
+            coevolve.step(third)
+        _, reward, _, _, info = env.step(third)
+        assert reward < 0.99
+        np.testing.assert_array_equal(info["target_vector"], human.centred)
+    finally:
+        weights.write_bytes(before)
+    assert env.step(second)[1] < 1.0
 
 
 # ---------------------------------------------------------------------- without the human models
