@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pg_envs.hub import MAIN, HubError, Repository, cached, commit_of, fetch
+from pg_envs.hub import cached, commit_of, fetch
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.repository import MAIN, HubError, Repository
 
 INDEX = "model.safetensors.index.json"
 # Weights, what reads text, and how the layers are laid out; no other weights' formats, no code, nothing from subfolders.
