@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,7 +29,27 @@ def commit_of(repository: Repository) -> str:
     Raises:
         HubError: If the cache lacks something and the hub does not tell.
     """
-    return _commit_of(repository, _cache_folder())
+    return _expected(repository, _cache_folder())[0]
+
+
+def check_obtainable(repositories: Sequence[Repository]) -> None:
+    """Make sure that the cache or the hub has each, and that there is room for all that is to be fetched; that is said, not fetched.
+
+    Raises:
+        HubError: At the first that cannot be had, or if all together are too large.
+    """
+    from rich.filesize import decimal
+
+    sizes = {repository: _expected(repository, _cache_folder())[1] for repository in repositories}
+    missing = [repository for repository in repositories if cached(replace(repository, revision=commit_of(repository))) is None]
+    if not missing:
+        return
+    n_bytes = sum(sizes[repository] for repository in missing)
+    more = f" with {len(missing) - 1} more" if len(missing) > 1 else ""
+    _check_room(f"{missing[0]}{more}", n_bytes)
+    what = f"to be downloaded, each when it is needed: {decimal(n_bytes)} in {len(missing)} of {len(repositories)} repositories"
+    logger.warning("%s, %s%s, from the Hugging Face hub into %s", what, missing[0], more, _cache_folder())
+    report(what, 0, len(missing))
 
 
 def cached(repository: Repository) -> Path | None:
@@ -54,10 +75,13 @@ def _cache_folder() -> Path:
 
 
 @cache
-def _commit_of(repository: Repository, cache_folder: Path) -> str:
-    """``cache_folder`` is among the arguments because what was found is remembered."""
+def _expected(repository: Repository, cache_folder: Path) -> tuple[str, int]:
+    """The commit, and how many bytes are to be fetched; ``cache_folder`` is among the arguments because what was found is remembered."""
     folder = cached(repository)
-    return folder.name if folder is not None else _plan(repository)[0].commit_hash
+    if folder is not None:
+        return folder.name, 0
+    files = _plan(repository)
+    return files[0].commit_hash, _n_bytes(files)
 
 
 def _storage(repository: Repository) -> Path:
@@ -115,9 +139,8 @@ def _download(repository: Repository) -> Path:
     from rich.filesize import decimal
 
     files = [file for file in _plan(repository) if file.will_download]
-    n_bytes = sum(file.file_size or 0 for file in files)
-    _check_room(repository, n_bytes)
-    what = f"downloading {repository.name} ({decimal(n_bytes)} in {len(files)} files)"
+    _check_room(str(repository), _n_bytes(files))
+    what = f"downloading {repository.name} ({decimal(_n_bytes(files))} in {len(files)} files)"
     logger.warning("%s at commit %s from the Hugging Face hub into %s", what, repository.revision, _cache_folder())
     report(what, 0, 1)
     try:
@@ -131,11 +154,16 @@ def _download(repository: Repository) -> Path:
     return folder
 
 
-def _check_room(repository: Repository, n_bytes: int) -> None:
+def _n_bytes(files: Sequence[DryRunFileInfo]) -> int:
+    """Of those that would be fetched."""
+    return sum(file.file_size or 0 for file in files if file.will_download)
+
+
+def _check_room(who: str, n_bytes: int) -> None:
     from rich.filesize import decimal
 
     folder = _cache_folder()
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     n_free = shutil.disk_usage(there).free
     if n_bytes > n_free:
-        raise HubError(f"{repository} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or set HF_HUB_CACHE")
+        raise HubError(f"{who} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or set HF_HUB_CACHE")

@@ -3,14 +3,17 @@
 import gc
 import json
 import pickle
+import re
 import shutil
 import weakref
 from collections import Counter
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from hub_support import HUB_COMMIT, files_of, shard_names
+from rich.filesize import decimal
 from tests_support import save_adapter_at_random
 
 import pg_envs  # noqa: F401
@@ -187,8 +190,28 @@ def test_a_century_is_fetched_when_it_is_needed(llama3_family, small_questionnai
     assert {name.split("/")[1] for name in fake_hub.fetched} == {"C013-instruct", "C014-instruct", "C015-instruct"}
     assert not [name for name in fake_hub.fetched if name.endswith(".bin")]
     said = [record.getMessage() for record in caplog.records if record.name == "pg_envs.hub"]
-    assert [message.split(" (")[0] for message in said] == [f"downloading them/{label}-instruct" for label in ("C014", "C013", "C015")]
-    assert all("kB in " in message for message in said)
+    total = sum(path.stat().st_size for folder in llama3_family.values() for path in files_of(folder).values())
+    assert said[0] == (
+        f"to be downloaded, each when it is needed: {decimal(total)} in 3 of 3 repositories, them/C013-instruct@main with 2 more, "
+        f"from the Hugging Face hub into {fake_hub.cache}"
+    )
+    assert [message.split(" (")[0] for message in said[1:]] == [f"downloading them/{label}-instruct" for label in ("C014", "C013", "C015")]
+    assert all("kB in " in message for message in said[1:])
+
+
+def test_what_there_is_no_room_for_as_a_whole_stops_the_episode_before_it_begins(llama3_family, cached_family, fake_hub, monkeypatch):
+    """There would be room for each of the two centuries that the cache lacks."""
+    sizes = {}
+    for label in ("C014", "C015"):
+        shutil.rmtree(cached_family / f"models--them--{label}-instruct")
+        fake_hub.served[f"them/{label}-instruct"] = files_of(llama3_family[label])
+        sizes[label] = sum(path.stat().st_size for path in files_of(llama3_family[label]).values())
+    both = sum(sizes.values())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=both - 1))
+    assert max(sizes.values()) < both - 1
+    with pytest.raises(ModelRefError, match=rf"them/C014-instruct@main with 1 more needs {re.escape(decimal(both))}, and .*make room"):
+        make().reset(seed=0)
+    assert fake_hub.fetched == []
 
 
 # ---------------------------------------------------------------------- what cannot be had
