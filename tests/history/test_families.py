@@ -153,6 +153,52 @@ def test_results_name_the_commits(cached_family):
     assert len({model["sha256"] for model in told["models"].values()}) == 3
 
 
+def test_the_commits_in_a_result_can_be_named_again(cached_family, small_questionnaire, tmp_path):
+    """Whatever the branches mean by then, and of each repository its own."""
+    told = make(small_questionnaire).unwrapped.history.describe()
+    for name, data in {"result.json": {"history": told, "steps": []}, "manifest.json": {"models": told["models"]}}.items():
+        file = tmp_path / name
+        file.write_text(json.dumps(data))
+        for branch in cached_family.glob("*/refs/main"):
+            branch.write_text("d" * 40)
+        env = make(small_questionnaire, history=f"pinned:{file}")
+        env.reset(seed=0)
+        again = env.unwrapped.history.describe()
+        assert again["models"] == told["models"]
+        assert env.unwrapped.initial_policy == ModelRef("them/C013-instruct", "3" * 40)
+        assert gym.make("ProgressGym/Follow-v0", history=f"pinned:{file}").unwrapped.history.labels == ("C013", "C014", "C015")
+
+
+AT_COMMITS = {"C013": {"base": "them/C013", "revision": "a" * 40}, "C014": {"base": "them/C014", "revision": "b" * 40}}
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (None, r"no file .*; expected a result\.json"),
+        ({"models": {"C013": AT_COMMITS["C013"]}}, "names no models of at least two centuries"),
+        ({"models": {**AT_COMMITS, "C019": AT_COMMITS["C013"]}}, "names no models of at least two centuries, one after another"),
+        ({"models": ["C013", "C014"]}, "names no models"),
+        ([], "names no models"),
+        ({"history": 3}, "names no models"),
+        (
+            {"models": {**AT_COMMITS, "C014": {"base": "them/C014", "revision": "main"}}},
+            "C014: expected a whole model .* at a commit .*main",
+        ),
+        ({"models": {**AT_COMMITS, "C014": {"base": "them/C014", "revision": None}}}, "C014: expected a whole model of the hub"),
+        ({"models": {**AT_COMMITS, "C014": {"base": "/my/C014", "revision": "b" * 40}}}, "C014: expected a whole model of the hub"),
+        ({"models": {**AT_COMMITS, "C014": {**AT_COMMITS["C014"], "adapter": "x"}}}, "C014: expected a whole model of the hub"),
+        ({"models": {**AT_COMMITS, "C014": "them/C014"}}, "C014: expected a whole model of the hub"),
+    ],
+)
+def test_a_file_that_pins_no_family_is_refused(data, says, tmp_path):
+    file = tmp_path / "pins.json"
+    if data is not None:
+        file.write_text(json.dumps(data))
+    with pytest.raises(HistoryError, match=says):
+        gym.make("ProgressGym/Follow-v0", history=f"pinned:{file}")
+
+
 def test_a_recording_of_them_plays_without_them(cached_family, small_questionnaire, tmp_path):
     from pg_envs.record import record
 
