@@ -204,7 +204,7 @@ def test_a_recording_of_them_plays_without_them(cached_family, small_questionnai
 
     live = make(small_questionnaire)
     votes, _ = live.reset(seed=3)
-    reward = live.step(live.unwrapped.history.human(1))[1]
+    told = live.step(live.unwrapped.history.human(1))[4]
     record(tmp_path / "recorded", THEM, small_questionnaire, THREE)
     shutil.rmtree(cached_family)
     recorded = make(small_questionnaire, history=f"recorded:{tmp_path / 'recorded'}")
@@ -212,7 +212,10 @@ def test_a_recording_of_them_plays_without_them(cached_family, small_questionnai
     assert np.array_equal(played["votes"], votes["votes"])
     human = recorded.unwrapped.history.human(1)
     assert human == ModelRef("them/C014-instruct", "4" * 40)
-    assert recorded.step(human)[1] == pytest.approx(reward)
+    played = recorded.step(human)[4]
+    for name in ("target_vector", "target_standard_errors", "target_vector_upstream", "policy_vector"):
+        np.testing.assert_array_equal(played[name], told[name])
+        assert np.abs(told[name]).max() > 0.01
 
 
 def test_a_family_of_folders_needs_no_hub(llama3_family, small_questionnaire, hub_cache):

@@ -1,6 +1,7 @@
 """Episodes from a recording are those of the live history, and need no human model."""
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,7 @@ from datasets import Dataset
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from peft import PeftModel
 from tests_support import COEVOLVE, FOLLOW, PREDICT, TINY_FAMILY_CENTURIES
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from pg_envs.history.live import histtiny_refs
 from pg_envs.history.recorded import RecordedHistory
@@ -207,6 +208,18 @@ def test_its_answers_are_those_of_the_plain_model(published, learnt):
             found = engine.choice_logprobs(policy, prompts, answers)
             for prompt, group, scored in zip(prompts, answers, found, strict=True):
                 np.testing.assert_allclose(scored.total, [logprob_by_transformers(policy, prompt, answer) for answer in group], atol=1e-3)
+
+
+def test_rotary_embeddings_that_are_scaled_change_the_answers(tmp_path):
+    """So that the comparison above says something about them."""
+    scaled = save_as_published(tmp_path / "scaled", "llama3")
+    config = AutoConfig.from_pretrained(scaled)
+    assert config.rope_parameters["rope_type"] == "llama3"
+    plain = shutil.copytree(scaled, tmp_path / "plain")
+    config.rope_parameters = {"rope_type": "default", "rope_theta": config.rope_parameters["rope_theta"]}
+    config.save_pretrained(plain)
+    first, second = (logprob_by_transformers(ModelRef(str(folder)), "Whom do you owe, and why?", "A") for folder in (scaled, plain))
+    assert abs(first - second) > 0.01
 
 
 def test_a_proxy_may_have_any_architecture_and_tokenizer(make, published, tiny_family):
