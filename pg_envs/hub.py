@@ -7,86 +7,20 @@ branch or tag stands for the commit that it stood for first.
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pg_envs.progress import report
+from pg_envs.repository import HubError, Repository, explain
 
 if TYPE_CHECKING:
     from huggingface_hub import DryRunFileInfo
 
 logger = logging.getLogger(__name__)
-
-MAIN = "main"
-REVISION = re.compile(r"(?!.*\.\.)(?!(.*/)?\.)(?!/)[^\x00-\x20\x7f~^:?*\[\\]+(?<!/)")
-"""Names that git gives branches, tags and commits (git-check-ref-format), as far as they matter for a path."""
-
-
-class HubError(ValueError):
-    """A repository that cannot be had; the message says which, what happened, and what to do."""
-
-
-def _no_folder(folder: Path) -> str | None:
-    return None if folder.is_dir() else "nothing"
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository at a revision, and what is wanted of it.
-
-    Attributes:
-        name: ``OWNER/NAME``.
-        revision: Branch, tag or commit.
-        kind: Of models or of data.
-        wanted: Patterns of the files that are fetched; ``*`` matches slashes too.
-        unwanted: Patterns of files that are not, though they are wanted by the above.
-        first_lack: What a folder of the wanted files lacks, in words; None if it is whole.
-    """
-
-    name: str
-    revision: str
-    kind: Literal["model", "dataset"]
-    wanted: tuple[str, ...]
-    unwanted: tuple[str, ...] = ()
-    first_lack: Callable[[Path], str | None] = field(default=_no_folder, compare=False)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot name a repository, or a revision of one.
-
-        Raises:
-            HubError: If the name or the revision is none.
-        """
-        from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
-
-        try:
-            validate_repo_id(self.name)
-        except HFValidationError as error:
-            raise HubError(f"{self.name!r} names no repository of the hub: expected OWNER/NAME: {error}") from error
-        # It becomes part of a path in the cache, out of which it must not lead.
-        if not REVISION.fullmatch(self.revision):
-            raise HubError(f"{self.name}: {self.revision!r:.100} names no revision: expected a branch, tag or commit, e.g. {MAIN!r}")
-
-    def __str__(self) -> str:
-        """``name@revision``."""
-        return f"{self.name}@{self.revision}"
-
-    @property
-    def page(self) -> str:
-        """Where a reader finds it."""
-        return f"https://huggingface.co/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
-
-    @property
-    def download_command(self) -> str:
-        """What fetches it by hand."""
-        of_kind = " --type dataset" if self.kind == "dataset" else ""
-        revision = "" if self.revision == MAIN else f" --revision {self.revision}"
-        return f"hf download {self.name}{of_kind}{revision}"
 
 
 def commit_of(repository: Repository) -> str:
@@ -95,7 +29,33 @@ def commit_of(repository: Repository) -> str:
     Raises:
         HubError: If the cache lacks something and the hub does not tell.
     """
-    return _commit_of(repository, _cache_folder())
+    return _expected(repository, _cache_folder())[0]
+
+
+def check_obtainable(repositories: Sequence[Repository]) -> None:
+    """Make sure that the cache or the hub has each, and that there is room for all that is to be fetched; that is said, not fetched.
+
+    Raises:
+        HubError: At the first that cannot be had, or if all together are too large.
+    """
+    from rich.filesize import decimal
+
+    sizes = {repository: _expected(repository, _cache_folder())[1] for repository in repositories}
+    missing = [repository for repository in repositories if cached(replace(repository, revision=commit_of(repository))) is None]
+    if not missing:
+        return
+    n_bytes = sum(sizes[repository] for repository in missing)
+    more = f" with {len(missing) - 1} more" if len(missing) > 1 else ""
+    _check_room(f"{missing[0]}{more}", n_bytes)
+    what = f"to be downloaded, each when it is needed: {decimal(n_bytes)} in {len(missing)} of {len(repositories)} repositories"
+    logger.warning("%s, %s%s, from the Hugging Face hub into %s", what, missing[0], more, _cache_folder())
+    report(what, 0, len(missing))
+
+
+def cached(repository: Repository) -> Path | None:
+    """The folder of the repository's files, if the cache has it whole; nobody is asked."""
+    folder = _snapshot(repository)
+    return folder if repository.first_lack(folder) is None else None
 
 
 def fetch(repository: Repository) -> Path:
@@ -105,45 +65,7 @@ def fetch(repository: Repository) -> Path:
         HubError: If they cannot be had.
     """
     pinned = replace(repository, revision=commit_of(repository))
-    folder = _snapshot(pinned)
-    return folder if pinned.first_lack(folder) is None else _download(pinned)
-
-
-def explain(repository: Repository, error: BaseException) -> str:
-    """What went wrong between here and the hub, and what to do: words for an exception of huggingface_hub's or what caused it."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    page, by_hand, last = repository.page, f"'{repository.download_command}'", error
-    for cause in _causes(error):
-        last = cause
-        if isinstance(cause, OfflineModeIsEnabled):
-            return (
-                f"HF_HUB_OFFLINE is set, so the hub was not asked; unset it, or run {by_hand} where there is a network and copy the cache"
-            )
-        # Before the missing repository's error, of which it is a kind.
-        if isinstance(cause, GatedRepoError):
-            return f"it is gated; accept its licence on {page}, and sign in with 'hf auth login' (or set HF_TOKEN)"
-        if isinstance(cause, RevisionNotFoundError):
-            return f"the hub has no such revision of it; choose one from {page}/commits/{MAIN}"
-        if isinstance(cause, RepositoryNotFoundError):
-            return f"the hub has no such repository, or a private one; check the name on {page}, or sign in with 'hf auth login'"
-        if isinstance(cause, HfHubHTTPError):
-            return f"the hub refused ({cause}); try again later, or sign in with 'hf auth login'"
-    return f"the hub does not give it ({type(last).__name__}: {last}); check network and proxy, or run {by_hand} where there is one"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, what caused it, and so on."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__
+    return cached(pinned) or _download(pinned)
 
 
 def _cache_folder() -> Path:
@@ -153,12 +75,13 @@ def _cache_folder() -> Path:
 
 
 @cache
-def _commit_of(repository: Repository, cache_folder: Path) -> str:
-    """``cache_folder`` is among the arguments because what was found is remembered."""
-    folder = _snapshot(repository)
-    if repository.first_lack(folder) is None:
-        return folder.name
-    return _plan(repository)[0].commit_hash
+def _expected(repository: Repository, cache_folder: Path) -> tuple[str, int]:
+    """The commit, and how many bytes are to be fetched; ``cache_folder`` is among the arguments because what was found is remembered."""
+    folder = cached(repository)
+    if folder is not None:
+        return folder.name, 0
+    files = _plan(repository)
+    return files[0].commit_hash, _n_bytes(files)
 
 
 def _storage(repository: Repository) -> Path:
@@ -216,9 +139,8 @@ def _download(repository: Repository) -> Path:
     from rich.filesize import decimal
 
     files = [file for file in _plan(repository) if file.will_download]
-    n_bytes = sum(file.file_size or 0 for file in files)
-    _check_room(repository, n_bytes)
-    what = f"downloading {repository.name} ({decimal(n_bytes)} in {len(files)} files)"
+    _check_room(str(repository), _n_bytes(files))
+    what = f"downloading {repository.name} ({decimal(_n_bytes(files))} in {len(files)} files)"
     logger.warning("%s at commit %s from the Hugging Face hub into %s", what, repository.revision, _cache_folder())
     report(what, 0, 1)
     try:
@@ -232,11 +154,16 @@ def _download(repository: Repository) -> Path:
     return folder
 
 
-def _check_room(repository: Repository, n_bytes: int) -> None:
+def _n_bytes(files: Sequence[DryRunFileInfo]) -> int:
+    """Of those that would be fetched."""
+    return sum(file.file_size or 0 for file in files if file.will_download)
+
+
+def _check_room(who: str, n_bytes: int) -> None:
     from rich.filesize import decimal
 
     folder = _cache_folder()
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     n_free = shutil.disk_usage(there).free
     if n_bytes > n_free:
-        raise HubError(f"{repository} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or set HF_HUB_CACHE")
+        raise HubError(f"{who} needs {decimal(n_bytes)}, and {folder} has {decimal(n_free)} left; make room, or set HF_HUB_CACHE")

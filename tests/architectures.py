@@ -1,10 +1,11 @@
-"""Random models of three architectures laid out as published ones are, each with a tokenizer of its own kind and vocabulary."""
+"""Random models of several architectures laid out as published ones are, each with a tokenizer of its own kind and vocabulary."""
 
 from pathlib import Path
 
+from hub_support import save_llama3
 from tests_support import save_llama
 
-ARCHITECTURES = ("llama", "gpt2", "qwen3")
+ARCHITECTURES = ("llama", "llama3", "gpt2", "qwen3")
 END = "<|endoftext|>"
 LLAMA_3_SPECIALS = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 LLAMA_3_TEMPLATE = (
@@ -21,11 +22,12 @@ CHATML = (
 def save_as_published(folder: Path, architecture: str) -> Path:
     """A model folder of a few thousand random weights.
 
-    ``llama``: as Llama 3, which has a begin of text and nothing to pad with. ``qwen3``: ChatML, no begin of text, an output matrix that
+    ``llama``: as Llama 3, which has a begin of text and nothing to pad with. ``llama3``: as HistLlama3, with the same tokenizer and no
+    template, scaled rotary embeddings, and weights in bfloat16 and four shards. ``qwen3``: ChatML, no begin of text, an output matrix that
     is the embedding's and has rows that no token uses. ``gpt2``: no template, one special token for everything, matrices that are
     (in, out), and weights whose names leave the model's out.
     """
-    return {"llama": _save_llama, "gpt2": _save_gpt2, "qwen3": _save_qwen}[architecture](folder)
+    return {"llama": _save_llama, "llama3": _save_llama3, "gpt2": _save_gpt2, "qwen3": _save_qwen}[architecture](folder)
 
 
 def _tokenizer(specials, n_tokens, **named):
@@ -42,10 +44,18 @@ def _tokenizer(specials, n_tokens, **named):
     return PreTrainedTokenizerFast(tokenizer_object=made, clean_up_tokenization_spaces=False, **named)
 
 
-def _save_llama(folder):
+def _llama_3_tokenizer():
     tokenizer = _tokenizer(LLAMA_3_SPECIALS, 1000, bos_token=LLAMA_3_SPECIALS[0], eos_token=LLAMA_3_SPECIALS[-1])
     tokenizer.chat_template = LLAMA_3_TEMPLATE
-    return save_llama(folder, tokenizer)
+    return tokenizer
+
+
+def _save_llama(folder):
+    return save_llama(folder, _llama_3_tokenizer())
+
+
+def _save_llama3(folder):
+    return save_llama3(folder, _llama_3_tokenizer(), seed=1)
 
 
 def _save_gpt2(folder):

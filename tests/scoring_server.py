@@ -5,9 +5,12 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import torch
+from peft import PeftModel
 from servers import running
+from transformers import AutoModelForCausalLM
 
 STALL_S = 20
 FAULTS = ("500", "429", "stall", "cut", "not json", "another shape", "nan", "too few")
@@ -15,6 +18,8 @@ FAULTS = ("500", "429", "stall", "cut", "not json", "another shape", "nan", "too
 
 class ScoringServer(ThreadingHTTPServer):
     """Serves ``models`` by name; ``fault(body)`` names what goes wrong with a question now, or gives None.
+
+    Adapters are loaded and unloaded as vLLM's server does, and ``adapters`` has what was told of them: ``("load", name)`` and so on.
 
     ``log`` has a row for every question in the order of arrival: its time, path, body and fate, which is ``"answered"`` or the fault.
     """
@@ -24,7 +29,7 @@ class ScoringServer(ThreadingHTTPServer):
     def __init__(self, models, tokenizer, fault=lambda body: None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.models, self.tokenizer, self.fault = models, tokenizer, fault
-        self.log, self.keys_seen, self.n_listings = [], set(), 0
+        self.log, self.keys_seen, self.n_listings, self.adapters = [], set(), 0, []
         self.lock, self.closing = threading.Lock(), threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
@@ -34,6 +39,20 @@ class ScoringServer(ThreadingHTTPServer):
         for _, path, body, fate in list(self.log):
             found.setdefault(path + json.dumps(body, sort_keys=True), []).append(fate)
         return found
+
+    def tell_of_adapter(self, what, body):
+        """Load or unload one; a status and, as vLLM, words for success and JSON for refusals."""
+        name, known = body["lora_name"], body["lora_name"] in self.models
+        if known == (what == "load"):
+            return 400 if known else 404, json.dumps({"error": {"message": f"{name} has been loaded" if known else f"no {name}"}})
+        if what == "load":
+            config = json.loads((Path(body["lora_path"]) / "adapter_config.json").read_text())
+            base = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"])
+            self.models[name] = PeftModel.from_pretrained(base, body["lora_path"]).eval()
+        else:
+            del self.models[name]
+        self.adapters.append((what, name))
+        return 200, f"Success: {what}ed {name}."
 
     def complete(self, body):
         """Echo the prompt's tokens with log-probabilities, one forward pass, and the likeliest next token with its own."""
@@ -72,6 +91,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body, server = json.loads(self.rfile.read(int(self.headers["Content-Length"]))), self.server
         server.keys_seen.add(self.headers["Authorization"])
+        what, _, of_adapter = self.path.removeprefix("/v1/").partition("_lora_")
+        if of_adapter:
+            with server.lock:
+                status, text = server.tell_of_adapter(what, body)
+            self.reply(status, text, {} if status != 200 else {"Content-Type": "text/plain"})
+            return
         with server.lock:
             fault = server.fault(body)
             server.log.append((time.monotonic(), self.path.removeprefix("/v1"), body, fault or "answered"))

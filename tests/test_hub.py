@@ -15,10 +15,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from pg_envs.hub import HubError, Repository, commit_of, fetch
+from pg_envs.hub import commit_of, fetch
 from pg_envs.models.bases import base_folder
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.progress import reporting_to
+from pg_envs.repository import HubError, Repository
 
 NAME = "them/thing"
 

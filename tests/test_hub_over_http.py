@@ -10,7 +10,8 @@ import huggingface_hub
 import pytest
 from loopback_hub import COMMIT, serving_hub
 
-from pg_envs.hub import HubError, Repository, commit_of, fetch
+from pg_envs.hub import commit_of, fetch
+from pg_envs.repository import HubError, Repository
 
 NAME = "them/thing"
 CONTENTS = {"begin.txt": b"b" * 1000, "weights.bin": bytes(range(256)) * 12000, "end.txt": b"e" * 2000, "code.py": b"import os"}
@@ -103,13 +104,17 @@ def passage(year, content):
     return {"content": content, "creation_year": year, "source_dataset": "theirs"}
 
 
-def test_historical_text_is_read_by_its_name_on_the_hub(hub):
+def test_historical_text_is_read_by_its_name_on_the_hub(hub, caplog):
     from pg_envs.data.loading import load_histtext, load_timelessqa
 
     files = {f"C013/Y0{year}.json": json.dumps([passage(year, f"Of {year}.")]).encode() for year in (1215, 1290)}
     files["C014/Y01350.json"] = json.dumps([passage(1350, "Of 1350.")]).encode()
     hub.repositories["datasets/them/HistText"] = {**files, "README.md": b"theirs"}
     rows = load_histtext("them/HistText", centuries=["C013"], streaming=True)
+    size = sum(len(content) for name, content in files.items() if name.startswith("C013"))
+    said = f"them/HistText@main: {size} bytes in 2 files of C013, fetched from the Hugging Face hub as they are iterated over"
+    assert said in caplog.text
+    assert hub.sent() == [], "which is said before"
     assert [(row["century"], row["creation_year"], row["content"]) for row in rows] == [
         ("C013", 1215, "Of 1215."),
         ("C013", 1290, "Of 1290."),
@@ -118,6 +123,10 @@ def test_historical_text_is_read_by_its_name_on_the_hub(hub):
     question = {"instruction": "What is two and two?", "input": "", "output": "Four."}
     hub.repositories["datasets/them/TimelessQA"] = {"timeless_qa.json": json.dumps([question]).encode()}
     assert list(load_timelessqa("them/TimelessQA")) == [question]
+    assert f"downloading them/TimelessQA ({len(json.dumps([question]))} bytes in 1 files)" in caplog.text
+    n_asked = len(hub.asked)
+    assert list(load_timelessqa("them/TimelessQA")) == [question]
+    assert len(hub.asked) == n_asked, "what was fetched is kept"
 
 
 def test_a_history_is_played_from_the_hub_over_http(hub, llama3_family, small_questionnaire, caplog):

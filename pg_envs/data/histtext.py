@@ -7,7 +7,7 @@ that memory does not grow with them, and through fsspec, so that a folder and a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -47,30 +47,40 @@ class TextFile:
         path: Where it is in its file system.
         century: The label of the folder it lies in.
         name: ``C013/1215.json``: folder and file, for messages.
+        n_bytes: How large it is, as far as the file system tells; 0 if it does not.
     """
 
     path: str
     century: str
     name: str
+    n_bytes: int = 0
 
 
-def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[str] | None = None) -> list[TextFile]:
+def century_labels(folders: Iterable[str], centuries: Sequence[str] | None) -> list[str]:
+    """The names among ``folders`` of centuries' folders, or those asked for, in order."""
+    return sorted(centuries or (name for name in folders if _CENTURY.fullmatch(name)))
+
+
+def find_files(
+    filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[str] | None = None, inside: str | None = None
+) -> list[TextFile]:
     """The files of passages directly below ``root``'s century folders, in order of century and year.
 
-    What has another name is left alone; what has such a name but is no regular file inside ``root`` (a symbolic link that leads
-    out, a folder, a pipe) is refused.
+    What has another name is left alone; what has such a name but is no regular file inside ``root``, or ``inside`` if given (a symbolic
+    link that leads out, a folder, a pipe), is refused.
 
     Args:
         filesystem: An fsspec file system.
         root: The folder of century folders.
         refuse: What to do about a refused file.
         centuries: Names of folders, which may be called otherwise than ``C013``; by default all that are called so.
+        inside: The folder out of which links must not lead, if not ``root``.
 
     Raises:
         HistTextError: If there is no century folder, or not each of ``centuries``.
     """
     folders = {PurePosixPath(path).name: path for path in sorted(filesystem.ls(root, detail=False)) if filesystem.isdir(path)}
-    wanted = sorted(centuries or (name for name in folders if _CENTURY.fullmatch(name)))
+    wanted = century_labels(folders, centuries)
     if not wanted:
         raise HistTextError(f"no century folders (C013 ... C021) in {root!r}")
     if missing := [label for label in wanted if label not in folders]:
@@ -81,10 +91,10 @@ def find_files(filesystem: Any, root: str, refuse: Refuse, centuries: Sequence[s
             name = f"{label}/{PurePosixPath(entry['name']).name}"
             if not YEAR_FILE.fullmatch(name.removeprefix(f"{label}/")):
                 continue
-            if not _is_inside(filesystem, entry, root):
-                _refuse_file(name, root, refuse)
+            if not _is_inside(filesystem, entry, inside or root):
+                _refuse_file(name, inside or root, refuse)
                 continue
-            files.append(TextFile(entry["name"], label, name))
+            files.append(TextFile(entry["name"], label, name, entry.get("size") or 0))
     return files
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import HISTTEXT_YEARS, MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
-from pg_envs.hub import Repository, explain
+from pg_envs.data.sources import hub_name, open_source
+from pg_envs.hub import fetch
+from pg_envs.repository import HubError, Repository
+from pg_envs.storage import file_sha256
 from pg_envs.values.dimensions import DIMENSIONS, Group
 from pg_envs.values.items import Item, QuestionnaireError
 from pg_envs.values.moral_evals import find_files as find_moral_evals_files
@@ -41,8 +43,9 @@ def load_histtext(
     """Read HistText.
 
     Args:
-        source: A folder of century folders, or the name of a dataset repository on the Hugging Face hub. The real one has 38 GB: with
-            ``streaming`` and ``centuries`` only what is iterated over is fetched.
+        source: A folder of century folders, or the name of a dataset repository on the Hugging Face hub. If the hub's cache has its
+            ``centuries`` (or any, where none are named), they are read from there as they lie, and the hub is not asked. The real one has
+            38 GB: with ``streaming`` and ``centuries`` only what is iterated over is fetched. How much it is, is logged before.
         centuries: Labels such as ``C013``; all by default.
         streaming: Read while iterating, in memory that does not grow (an ``IterableDataset``), or everything now into a ``Dataset``.
         on_bad: ``"raise"`` at the first file or passage that does not fit the schema, or ``"skip"`` it.
@@ -62,11 +65,12 @@ def load_histtext(
 
     report = report if report is not None else ReadReport()
     refuse = refusal(on_bad, report)
-    filesystem, root = _open_source(source, revision)
-    files = find_files(filesystem, root, refuse, centuries)
+    opened = open_source(source, revision, centuries)
+    files = find_files(opened.filesystem, opened.root, refuse, centuries, opened.inside)
+    opened.announce(files, streaming)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for file, passage in read_valid(filesystem, files, refuse, report, limits, years):
+        for file, passage in read_valid(opened.filesystem, files, refuse, report, limits, years):
             yield {"century": file.century} | {name: passage.get(name) for name in (*MANDATORY, *OPTIONAL)}
 
     kinds = {str: datasets.Value("string"), int: datasets.Value("int64")}
@@ -83,7 +87,8 @@ def load_timelessqa(
     """Read TimelessQA: questions whose answers do not change from century to century.
 
     Args:
-        source: ``timeless_qa.json``, a folder that has it, or the name of a dataset repository on the hub.
+        source: ``timeless_qa.json``, a folder that has it, or the name of a dataset repository on the hub, of which that file is fetched if
+            the cache lacks it.
         on_bad: ``"raise"`` at the first row that does not fit or where the file breaks off, or ``"skip"`` the row or the file's rest.
         report: Counts what is read and skipped.
         revision: Of the hub's repository.
@@ -98,7 +103,7 @@ def load_timelessqa(
     import datasets
 
     report = report if report is not None else ReadReport()
-    rows = list(_timelessqa_rows(*_timelessqa_file(source, revision), refusal(on_bad, report)))
+    rows = list(_timelessqa_rows(_timelessqa_file(source, revision), refusal(on_bad, report)))
     report.n_read += len(rows)
     features = datasets.Features(dict.fromkeys(TIMELESSQA_FIELDS, datasets.Value("string")))
     return datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
@@ -111,23 +116,31 @@ def timelessqa_sha256(source: str | Path = TIMELESSQA, revision: str = "main") -
         HistTextError: If there is no such folder or repository.
         OSError: If the file cannot be read.
     """
-    filesystem, root, name = _timelessqa_file(source, revision)
-    with filesystem.open(f"{root}/{name}", "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(_timelessqa_file(source, revision))
 
 
-def _timelessqa_file(source: str | Path, revision: str) -> tuple[Any, str, str]:
-    """The file system that TimelessQA's file is in, its folder there, and its name."""
+def _timelessqa_file(source: str | Path, revision: str) -> Path:
+    """Where TimelessQA's file lies; a repository's is fetched if the cache lacks it."""
     path = Path(source).expanduser()
     if path.is_file():
-        return *_open_source(path.parent, revision), path.name
-    return *_open_source(source, revision), TIMELESSQA_FILE
-
-
-def _timelessqa_rows(filesystem: Any, root: str, name: str, refuse: Refuse) -> Iterator[dict[str, str]]:
-    index = -1
+        return path
+    if path.is_dir():
+        return path / TIMELESSQA_FILE
     try:
-        with filesystem.open(f"{root}/{name}", "rb") as file:
+        return fetch(Repository(hub_name(source), revision, "dataset", (TIMELESSQA_FILE,), first_lack=_lacks_timelessqa)) / TIMELESSQA_FILE
+    except HubError as error:
+        raise HistTextError(str(error)) from error
+
+
+def _lacks_timelessqa(folder: Path) -> str | None:
+    """What a repository's folder lacks, in words; see ``Repository``."""
+    return None if (folder / TIMELESSQA_FILE).is_file() else f"no {TIMELESSQA_FILE}"
+
+
+def _timelessqa_rows(path: Path, refuse: Refuse) -> Iterator[dict[str, str]]:
+    index, name = -1, path.name
+    try:
+        with path.open("rb") as file:
             for index, row in enumerate(read_array(file)):
                 wrong = [field for field in TIMELESSQA_FIELDS if not isinstance(row, dict) or not isinstance(row.get(field), str)]
                 if wrong:
@@ -189,31 +202,3 @@ def _moral_evals_rows(files: Mapping[Group, Path], refuse: Refuse) -> Iterator[d
                 }
             else:
                 refuse(f"row: column {row.column!r}" if row.column else "unreadable file", f"{path.name}: {row}")
-
-
-def _open_source(source: str | Path, revision: str) -> tuple[Any, str]:
-    """The fsspec file system that ``source`` is in, and its root there."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        from fsspec.implementations.local import LocalFileSystem
-
-        return LocalFileSystem(), str(folder)
-    if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
-        raise HistTextError(f"no folder {str(source)!r}; expected one, or the name of a dataset repository such as {HISTTEXT!r}")
-    return _hub(str(source), revision)
-
-
-def _hub(name: str, revision: str) -> tuple[Any, str]:
-    from huggingface_hub import HfFileSystem
-    from huggingface_hub.errors import HfHubHTTPError
-
-    filesystem = HfFileSystem()
-    root = f"datasets/{name}@{revision}"
-    try:
-        filesystem.ls(root)
-    except (OSError, HfHubHTTPError) as error:
-        repository = Repository(name, revision, "dataset", ("*",))
-        raise HistTextError(
-            f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}): {explain(repository, error)}"
-        ) from error
-    return filesystem, root

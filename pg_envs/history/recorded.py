@@ -13,6 +13,7 @@ from pg_envs.history.base import Survey, Values
 from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recording import MANIFEST, Manifest, RecordingError, read_manifest
 from pg_envs.history.recording_data import RecordedCentury
+from pg_envs.models.bases import is_here
 from pg_envs.models.conversation import Prompt, as_messages, as_prompt
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.space import AnyModelSpace
@@ -34,7 +35,8 @@ class RecordedHistory(ModelHistory):
     humans' values and standard errors. (A policy's own values are measured where it is run.) Live numbers differ in
     their last digits from machine to machine; a recording's do not.
 
-    A policy that bears the name of a recorded century's model has that century's recorded values, and is not loaded.
+    A policy that bears the name of a recorded century's model has that century's recorded values, and is not loaded; where a model of
+    that name is here, its weights must be those that were recorded.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class RecordedHistory(ModelHistory):
         if century not in self._same_weights:
             from pg_envs.models.checks import fingerprint
 
-            expected = self.manifest.models[self.labels[century]]["sha256"]
-            self._same_weights[century] = fingerprint(ref) == expected
+            self._same_weights[century] = fingerprint(ref) == self._recorded_sha256(century)
             if not self._same_weights[century]:
                 logger.warning("%s: other weights than those of %s were recorded; they are asked anew", self.folder, ref)
         return self._centuries[century] if self._same_weights[century] else None
+
+    def _recorded_sha256(self, century: int) -> str | None:
+        return self.manifest.models[self.labels[century]]["sha256"]
 
     def human_values(self, century: int) -> Values:
         """The century's recorded values."""
@@ -120,12 +124,13 @@ class RecordedHistory(ModelHistory):
         """As live; what a recorded century teaches is drawn from its recorded probabilities.
 
         Raises:
-            RecordingError: If the proxy is a recorded model that is not on this machine: it cannot learn.
+            RecordingError: If the proxy is a recorded model that is not on this machine: it cannot learn. Or if it has other weights here.
         """
         try:
             self.engine.check(proxy)
         except ModelRefError as error:
             raise RecordingError(f"the human proxy must be a model that can be trained here; pass proxy='BASE+ADAPTER': {error}") from error
+        self._check_recorded(proxy)
         return super().influence(proxy, source, n_epochs, rng)
 
     def describe(self) -> dict[str, Any]:
@@ -139,9 +144,24 @@ class RecordedHistory(ModelHistory):
         return {**super().describe(), "models": models, "recording": recorded}
 
     def check_policy(self, policy: ModelRef) -> None:
-        """Raise ``ModelRefError`` if the policy is not recorded and cannot be loaded."""
+        """Raise ``ModelRefError`` if the policy is not recorded and cannot be loaded, ``RecordingError`` if other weights were recorded."""
         if policy not in self.refs:
             self.engine.check(policy)
+        self._check_recorded(policy)
+
+    def _check_recorded(self, policy: ModelRef) -> None:
+        """Refuse a model under a recorded name whose weights, where they are here, are others: its recorded answers are not its own."""
+        if policy not in self.refs or not is_here(policy):
+            return
+        from pg_envs.models.checks import fingerprint
+
+        century = self.refs.index(policy)
+        expected, found = self._recorded_sha256(century), fingerprint(policy)
+        if found != expected:
+            raise RecordingError(
+                f"{self.folder}: {policy} has other weights here than were recorded of {self.labels[century]}: expected {expected}, "
+                f"found {found}; put them into a folder of another name and submit that, or record anew with pg-envs record"
+            )
 
 
 def recording_folder(source: str) -> Path:

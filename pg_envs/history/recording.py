@@ -4,10 +4,11 @@
 century has a folder of its own with three Parquet files:
 
 * ``preferences.parquet``: a row a survey item, in the survey's order: ``item_id``, ``theme``, ``probabilities``.
-* ``values.parquet``: a row a dimension: ``dimension``, ``centred``, ``upstream``, ``standard_error``.
+* ``values.parquet``: a row a dimension: ``dimension``, ``centred``, ``upstream``, ``standard_error``, and ``n_invalid``, which is the whole
+  measurement's and the same in every row.
 * ``replies.parquet``: a row an open question: ``prompt``, ``reply``.
 
-Numbers are float64, so that nothing is rounded. A recording may come from anybody: only JSON and Parquet are read, of
+Numbers are float64 and counts int64, so that nothing is rounded. A recording may come from anybody: only JSON and Parquet are read, of
 limited size, and files are looked for under the names given here, never under names that a manifest gives.
 """
 
@@ -21,7 +22,9 @@ from pg_envs.history.base import are_labels
 from pg_envs.models.ref import ModelRef
 from pg_envs.plain_json import Limits, read_plain_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+WITHOUT_N_INVALID = 1
+"""The format before, still read where values were measured by log-probabilities: then there are no invalid replies to be told."""
 MANIFEST = "manifest.json"
 KINDS = ("preferences", "values", "replies")
 """A century's data files, without their ending."""
@@ -105,12 +108,17 @@ def _checked(path: Path, data: Any) -> Manifest:
 
     demand(isinstance(data, dict), "the whole", "a JSON object", type(data).__name__)
     version = data.get("format_version")
-    if version != FORMAT_VERSION or type(version) is not int:
+    if version not in (WITHOUT_N_INVALID, FORMAT_VERSION) or type(version) is not int:
         raise RecordingError(f"{path}: format_version: expected {FORMAT_VERSION}, found {version!r}; install a pg-envs that knows it")
     names = sorted(Manifest.__dataclass_fields__)
     demand(sorted(data) == names, "keys", ", ".join(names), ", ".join(sorted(data)))
     for key in ("name", "mode", "engine"):
         demand(isinstance(data[key], str), key, "text", data[key])
+    if version == WITHOUT_N_INVALID and data["mode"] != "logprob":
+        raise RecordingError(
+            f"{path}: format_version: expected {FORMAT_VERSION}, found {version} with mode {data['mode']!r}, which does not say how many "
+            "replies were invalid; record it again with pg-envs record"
+        )
     demand(type(data["reply_seed"]) is int, "reply_seed", "a whole number", data["reply_seed"])
     centuries = data["centuries"]
     # They become names of folders, so nothing else may pass.

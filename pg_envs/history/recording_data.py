@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pg_envs.history.base import Values
-from pg_envs.history.recording import RECORD_AGAIN, Manifest, RecordingError, data_file, read_limited
+from pg_envs.history.recording import (
+    FORMAT_VERSION,
+    RECORD_AGAIN,
+    WITHOUT_N_INVALID,
+    Manifest,
+    RecordingError,
+    data_file,
+    read_limited,
+)
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.items import Item
 
@@ -24,7 +32,7 @@ MAX_REPLIES = 10_000
 ROWS_AT_A_TIME = 8
 
 
-def _schema(kind: str) -> pa.Schema:
+def _schema(kind: str, format_version: int = FORMAT_VERSION) -> pa.Schema:
     """Columns of a data file; nothing may be null."""
     import pyarrow as pa
 
@@ -36,7 +44,8 @@ def _schema(kind: str) -> pa.Schema:
         return pa.schema([column("item_id", pa.string()), column("theme", pa.string()), column("probabilities", numbers)])
     if kind == "values":
         numbers = [column(name, pa.float64()) for name in ("centred", "upstream", "standard_error")]
-        return pa.schema([column("dimension", pa.string()), *numbers])
+        counts = [] if format_version == WITHOUT_N_INVALID else [column("n_invalid", pa.int64())]
+        return pa.schema([column("dimension", pa.string()), *numbers, *counts])
     return pa.schema([column("prompt", pa.string()), column("reply", pa.string())])
 
 
@@ -58,6 +67,7 @@ def write_century(
             "centred": values.centred.tolist(),
             "upstream": values.upstream.tolist(),
             "standard_error": values.standard_errors.tolist(),
+            "n_invalid": [values.n_invalid] * len(DIMENSIONS),
         },
         "replies": {"prompt": list(replies), "reply": list(replies.values())},
     }
@@ -89,13 +99,16 @@ class RecordedCentury:
 
     @cached_property
     def values(self) -> Values:
-        """The century's value vectors and standard errors."""
+        """The century's value vectors and standard errors, and how many replies were left out in measuring them."""
         columns = self._read("values", len(DIMENSIONS), len(DIMENSIONS))
         self._demand_equal("values", "dimension", [dimension.key for dimension in DIMENSIONS], columns["dimension"])
         centred, upstream, errors = (np.array(columns[name], np.float64) for name in ("centred", "upstream", "standard_error"))
         if not np.isfinite([centred, upstream, errors]).all():
             raise self._damaged("values", "expected finite numbers only")
-        return Values(centred, upstream, errors)
+        counts = set(columns.get("n_invalid", [0]))
+        if len(counts) != 1 or min(counts) < 0:
+            raise self._damaged("values", f"expected one n_invalid from 0 up in all rows, found {sorted(counts)}")
+        return Values(centred, upstream, errors, counts.pop())
 
     @cached_property
     def replies(self) -> dict[str, str]:
@@ -120,8 +133,9 @@ class RecordedCentury:
                 # Before any row is unpacked: a small file may hold very many.
                 if not fewest_rows <= n_rows <= most_rows:
                     raise self._damaged(kind, f"expected {fewest_rows} to {most_rows} rows, found {n_rows}")
-                if not schema.equals(_schema(kind)):
-                    raise self._damaged(kind, f"expected the columns {_one_line(_schema(kind))}, found {_one_line(schema)}")
+                expected_schema = _schema(kind, self._manifest.format_version)
+                if not schema.equals(expected_schema):
+                    raise self._damaged(kind, f"expected the columns {_one_line(expected_schema)}, found {_one_line(schema)}")
                 columns = self._unpacked(kind, file)
                 if any(len(values) != n_rows for values in columns.values()):
                     lengths = ", ".join(f"{len(values)} of {name}" for name, values in columns.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
 from pg_envs.history.built import read_family
 from pg_envs.history.built_history import BuiltHistory
-from pg_envs.history.families import family_refs, histllama3_refs
+from pg_envs.history.families import family_refs, histllama3_refs, pinned_refs
 from pg_envs.history.live import LiveHistory, histtiny_refs
 from pg_envs.history.recorded import RecordedHistory, is_bundled_of, recording_folder
 from pg_envs.history.recording import read_manifest
@@ -27,6 +27,7 @@ HISTORIES: dict[str, str] = {
     "histllama3-8b": "ProgressGym's nine language models of 8 billion parameters, fetched from the hub one at a time, 16.1 GB each",
     "histllama3-70b": "the same of 70 billion parameters",
     "hub:PATTERN": "your own family on the hub or in folders, e.g. hub:OWNER/NAME-{century}@REVISION or hub:/path/to/{century}",
+    "pinned:FILE": "the models of the hub that a result.json names, at the commits that it names",
     "built:DIR": "your own family from pg-envs build-history, with your own periods",
     "recorded:DIR": "the recorded answers of a history's humans, from pg-envs record; recorded:histtiny is bundled",
 }
@@ -36,7 +37,7 @@ LIVE: dict[str, Callable[[], tuple[ModelRef, ...]]] = {
     "histllama3-70b": partial(histllama3_refs, "70B"),
 }
 """Families of language models that are run here, by name."""
-RECORDED, ASKED_ANEW, HUB, BUILT = "recorded:", "live:", "hub:", "built:"
+RECORDED, ASKED_ANEW, HUB, PINNED, BUILT = "recorded:", "live:", "hub:", "pinned:", "built:"
 
 
 def parse_centuries(centuries: tuple[str, str] | list[str] | None, labels: tuple[str, ...] = CENTURIES) -> tuple[int, int]:
@@ -81,6 +82,11 @@ def make_history(
         return RecordedHistory(source, survey, evaluation, _recorded_labels(source, centuries), engine, mode)
     if name.startswith(BUILT):
         return _built(name, survey, evaluation, centuries, engine, mode)
+    if name.startswith(PINNED):
+        pinned = pinned_refs(Path(name.removeprefix(PINNED)).expanduser())
+        first, last = parse_centuries(centuries, tuple(pinned))
+        refs, labels = tuple(pinned.values())[first : last + 1], tuple(pinned)[first : last + 1]
+        return LiveHistory(name, refs, labels, survey, evaluation, engine, mode)
     first, last = parse_centuries(centuries)
     if name == "simulated":
         return SimulatedHistory(survey, evaluation, first, last)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
+from pg_envs.hub import cached, check_obtainable, commit_of, fetch
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.repository import MAIN, HubError, Repository
 
 INDEX = "model.safetensors.index.json"
 # Weights, what reads text, and how the layers are laid out; no other weights' formats, no code, nothing from subfolders.
@@ -46,6 +47,13 @@ def base_folder(ref: ModelRef) -> Path:
         raise ModelRefError(str(error)) from error
 
 
+def is_here(ref: ModelRef) -> bool:
+    """Whether base and adapter lie in folders here or whole in the hub's cache; nobody is asked, and no weights are read."""
+    of_base = local_path(ref.base) or cached(_repository(ref))
+    of_adapter = of_base if ref.adapter is None else local_path(ref.adapter)
+    return all(folder is not None and folder.is_dir() for folder in (of_base, of_adapter))
+
+
 def pinned(ref: ModelRef) -> ModelRef:
     """The same model with a hub id's revision as a commit, which never comes to mean other weights; no file is fetched.
 
@@ -61,19 +69,24 @@ def pinned(ref: ModelRef) -> ModelRef:
 
 
 def check_bases(refs: Iterable[ModelRef]) -> None:
-    """Check that every base is whole here, or that the hub would give it; reads no weights and fetches no file.
+    """Check that every base is whole here, or that the hub would give it and there is room; reads no weights and fetches no file.
 
     Raises:
-        ModelRefError: At the first that is not to be had, with what to do.
+        ModelRefError: At the first that is not to be had, or where all that are to be fetched are too large, with what to do.
     """
+    of_hub = []
     for ref in sorted({ModelRef(ref.base, ref.revision) for ref in refs}, key=str):
         folder = local_path(ref.base)
         if folder is None:
-            pinned(ref)
+            of_hub.append(_repository(ref))
         elif not folder.is_dir():
             raise ModelRefError(f"{ref}: no model folder at {str(folder)!r}; give a folder with config.json, or a hub id")
         elif (lack := first_lack(folder)) is not None:
             raise ModelRefError(f"{ref}: {folder} has {lack}")
+    try:
+        check_obtainable(of_hub)
+    except HubError as error:
+        raise ModelRefError(str(error)) from error
 
 
 def remedy(ref: ModelRef) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pg_envs.models.conversation import Prompt, as_messages
 from pg_envs.models.engine import AnswerLogprobs, Reply, reply_seeds
 from pg_envs.models.loading import load_tokenizer
+from pg_envs.models.openai_adapters import ServerAdapters
 from pg_envs.models.openai_server import Body, Malformed, OpenAIServer, Route
 from pg_envs.models.openai_settings import OpenAISettings
 from pg_envs.models.ref import ModelRef, ModelRefError
@@ -21,7 +22,8 @@ LOGPROB_RANGE = (-1e6, 1e-3)
 class OpenAIEngine:
     """Scores answers and generates text on a server.
 
-    A model is asked for under the name that ``str`` gives its ModelRef: ``BASE`` or ``BASE+ADAPTER``.
+    A model is asked for under the name that ``str`` gives its ModelRef: ``BASE`` or ``BASE+ADAPTER``. With the setting
+    ``load_adapters`` the server is told to load adapters, under names that hold a hash of their files besides.
 
     To score, prompt and answer are sent as the tokens that the base's own tokenizer and chat template give here, so
     the numbers are the ``transformers`` engine's up to the server's arithmetic. Texts are written by the server's chat
@@ -31,15 +33,26 @@ class OpenAIEngine:
     def __init__(self, settings: OpenAISettings) -> None:
         """Make an engine; nothing is loaded or asked yet."""
         self.server = OpenAIServer(settings)
+        self._adapters = ServerAdapters(self.server) if settings.load_adapters else None
         self._served: list[str] = []
         self._base: tuple[str, str | None] | None = None
         self._tokenizer: Any = None
 
     def check(self, model: ModelRef) -> None:
-        """Raise ``ModelRefError`` if the server does not offer ``model``; it is asked once for each name it offers.
+        """Raise ``ModelRefError`` if the server does not offer ``model``, and does not load it; it is asked once for each name it offers.
 
-        A server that does not answer raises ``EngineError``.
+        A server that does not answer, or refuses to load an adapter, raises ``EngineError``.
         """
+        self._served_name(model)
+
+    def _served_name(self, model: ModelRef) -> str:
+        """What ``model`` is called on the server, which offers it."""
+        if self._adapters is not None and model.adapter is not None:
+            name = self._adapters.name_of(model)
+            # Another run at this server may have unloaded it.
+            if name not in self.server.model_names():
+                self._adapters.load(model)
+            return name
         if str(model) not in self._served:
             # Adapters may have been loaded since the server was last asked.
             self._served = self.server.model_names()
@@ -47,8 +60,9 @@ class OpenAIEngine:
             offered = ", ".join(map(repr, self._served)) or "no models"
             raise ModelRefError(
                 f"{model}: {self.server.settings.base_url} does not serve it: expected a model named {str(model)!r}, "
-                f"found {offered}; serve it under that name (docs/engines.md)"
+                f"found {offered}; serve it under that name, or have adapters loaded with load_adapters=true (docs/engines.md)"
             )
+        return str(model)
 
     def arithmetic(self) -> dict[str, Any]:
         """Nothing: a server does not tell."""
@@ -60,12 +74,12 @@ class OpenAIEngine:
         Raises:
             EngineError: If the server fails for good, or gives no log-probabilities of prompts.
         """
-        self.check(model)
+        name = self._served_name(model)
         return scored_whole(
             self._tokenizer_of(model),
             prompts,
             answers,
-            lambda rows: self.server.ask_all(ECHO, [_echoed(str(model), row) for row in rows]),
+            lambda rows: self.server.ask_all(ECHO, [_echoed(name, row) for row in rows]),
         )
 
     def generate(
@@ -86,10 +100,10 @@ class OpenAIEngine:
         Raises:
             EngineError: If the server fails for good.
         """
-        self.check(model)
+        name = self._served_name(model)
         sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1.0}
         bodies = [
-            {"model": str(model), "messages": as_messages(prompt), "seed": own, **sampling}
+            {"model": name, "messages": as_messages(prompt), "seed": own, **sampling}
             for prompt, own in zip(prompts, reply_seeds(seed, len(prompts)), strict=True)
         ]
         return self.server.ask_all(REPLY, bodies)

@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +110,19 @@ class OpenAIServer:
 
     async def _ask_missing(self, route: Route, missing: dict[str, Body]) -> None:
         n_before, waiting = len(self._kept), iter(missing.items())
+        failed: list[EngineError] = []
+        giving_up = asyncio.Event()
 
         async def work(client: openai.AsyncOpenAI) -> None:
             for key, body in waiting:
-                self._kept[key] = await self._ask(client, route, body)
+                try:
+                    self._kept[key] = await self._ask(client, route, body, giving_up)
+                except EngineError as error:
+                    failed.append(error)
+                    giving_up.set()
+                # Whoever has a question under way still waits for its answer, which would else be asked for twice.
+                if giving_up.is_set():
+                    return
                 report(route.what, len(self._kept) - n_before, len(missing))
 
         api_key = os.environ.get(KEY_VARIABLE) or NO_KEY
@@ -122,18 +132,20 @@ class OpenAIServer:
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(min(self.settings.concurrency, len(missing))):
                         workers.create_task(work(client))
-            except ExceptionGroup as failed:
-                raise failed.exceptions[0] from None
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+        if failed:
+            raise failed[0]
 
-    async def _ask(self, client: openai.AsyncOpenAI, route: Route, body: Body) -> Any:
-        """One question, until it is answered or the retries are used up."""
+    async def _ask(self, client: openai.AsyncOpenAI, route: Route, body: Body, giving_up: asyncio.Event) -> Any:
+        """One question, until it is answered, or the retries are used up, or another question is given up."""
         for n_failed in range(1, self.settings.retries + 2):
             try:
                 return await self._try_once(client, route, body)
             except _Failure as failure:
                 last = failure
-            if n_failed <= self.settings.retries:
-                await asyncio.sleep(self._pause_s(n_failed, last.wait_s))
+            if n_failed <= self.settings.retries and await _is_set_within(giving_up, self._pause_s(n_failed, last.wait_s)):
+                break
         raise EngineError(
             f"{self._address(route)}: gave up on a question after asking {n_failed} times; last failure: {last}; see that the "
             "server runs and can be reached from here, or raise retries or timeout_s in the engine's name" + _also(route.remedy)
@@ -172,6 +184,13 @@ class OpenAIServer:
         """What a server said, shortened, and without the key, which it may have repeated."""
         key = os.environ.get(KEY_VARIABLE)
         return (text.replace(key, f"[{KEY_VARIABLE}]") if key else text)[:MAX_QUOTED_CHARS]
+
+
+async def _is_set_within(event: asyncio.Event, pause_s: float) -> bool:
+    """Wait for an event, but no longer than ``pause_s``, and say whether it came."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), pause_s)
+    return event.is_set()
 
 
 def _also(remedy: str | None) -> str:

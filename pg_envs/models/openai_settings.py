@@ -10,8 +10,8 @@ from pg_envs.models.engine import OPENAI, EngineError
 from pg_envs.models.settings import read_settings
 
 EXAMPLE = f"{OPENAI}http://127.0.0.1:8000/v1?concurrency=8&timeout_s=60"
-KINDS: dict[str, type] = {"concurrency": int, "timeout_s": float, "retries": int, "backoff_s": float}
-"""What an engine's name may set, and what kind of number it is."""
+KINDS: dict[str, type] = {"concurrency": int, "timeout_s": float, "retries": int, "backoff_s": float, "load_adapters": bool}
+"""What an engine's name may set, and what kind of value it is."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class OpenAISettings:
         retries: How often a question is asked again when the server, or the way to it, fails; 0 or more.
         backoff_s: About how many seconds pass before a question is asked the second time; twice as many each further
             time. 0 or more.
+        load_adapters: Whether the server is told to load adapters, and to unload them in the end.
     """
 
     base_url: str
@@ -32,6 +33,7 @@ class OpenAISettings:
     timeout_s: float = 120.0
     retries: int = 5
     backoff_s: float = 0.5
+    load_adapters: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -55,8 +57,8 @@ class OpenAISettings:
             EngineError: If the URL is none, or a setting is unknown, given twice, or of the wrong kind.
         """
         url, _, query = name.removeprefix(OPENAI).partition("?")
-        numbers = read_settings(f"{OPENAI}{_without_user(url)}", query, KINDS)
-        return cls(url.rstrip("/"), **numbers)
+        given = read_settings(f"{OPENAI}{_without_user(url)}", query, KINDS)
+        return cls(url.rstrip("/"), **given)
 
 
 def _check_url(url: str) -> None:

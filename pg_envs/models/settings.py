@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from pg_envs.models.engine import EngineError
 
-EXPECTED = {int: "a whole number", float: "a number"}
+EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def read_settings(engine: str, query: str, kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def read_settings(engine: str, query: str, kinds: Mapping[str, type]) -> dict[st
     Args:
         engine: What precedes the ``?``, for messages; must hold nothing secret.
         query: E.g. ``concurrency=8&timeout_s=60``.
-        kinds: What may be set, and whether it is an int, a float or a str.
+        kinds: What may be set, and whether it is an int, a float, a bool or a str.
 
     Raises:
         EngineError: If a setting is unknown, given twice, or of the wrong kind.
@@ -30,7 +30,13 @@ def read_settings(engine: str, query: str, kinds: Mapping[str, type]) -> dict[st
         if key in found:
             raise EngineError(f"engine {engine}: {key} is given twice; give it once")
         try:
-            found[key] = kinds[key](text)
+            found[key] = _as_bool(text) if kinds[key] is bool else kinds[key](text)
         except ValueError as error:
             raise EngineError(f"{key}={text!r}: expected {EXPECTED[kinds[key]]}") from error
     return found
+
+
+def _as_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"

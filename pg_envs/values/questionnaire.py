@@ -6,7 +6,8 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
+from pg_envs.hub import commit_of, fetch
+from pg_envs.repository import MAIN, HubError, Repository
 from pg_envs.values.items import Questionnaire, QuestionnaireError
 from pg_envs.values.moral_evals import find_files, read_folder
 from pg_envs.values.moral_rows import FILES

@@ -6,8 +6,10 @@ import tracemalloc
 import pytest
 from datasets import Dataset, IterableDataset
 from fsspec.implementations.dirfs import DirFileSystem
+from hub_support import files_of, put_in_cache
 
-from pg_envs.data import loading
+from pg_envs import hub as hub_module
+from pg_envs.data import sources
 from pg_envs.data.loading import load_histtext, load_timelessqa
 from pg_envs.data.schema import HistTextError, ReadReport
 
@@ -28,8 +30,8 @@ def text(tmp_path):
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """The hub's file system, with ``tmp_path`` for the hub."""
+def hub(tmp_path, hub_cache, monkeypatch):
+    """The hub's file system, with ``tmp_path`` for the hub, and an empty cache."""
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub, "HfFileSystem", lambda: DirFileSystem(str(tmp_path)))
@@ -73,7 +75,51 @@ def test_the_hub_by_name(text, hub):
         load_histtext("PKU-Alignment/ProgressGym-HistText", revision="v9")
 
 
-def test_a_repository_that_cannot_be_had_says_what_to_do(monkeypatch):
+@pytest.fixture
+def cached_text(text, hub_cache, monkeypatch):
+    """HistText and TimelessQA as the hub's cache has them, and a hub that must not be asked."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "HfFileSystem", lambda: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(hub_module, "_ask_hub", lambda *_, **__: pytest.fail("the hub was asked"))
+    (text / "timeless_qa.json").write_text(json.dumps([QA]))
+    return put_in_cache(hub_cache, "them/text", files_of(text), kind="dataset")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_text_in_the_cache_needs_no_hub_and_is_said_to_be_what_lies_there(cached_text, text, streaming, caplog):
+    (cached_text.parents[1] / "blobs" / "0123.incomplete").write_bytes(b"half")
+    rows = load_histtext("them/text", centuries=["C013"], streaming=streaming, on_bad="skip")
+    n_bytes = (text / "C013" / "Y01215.json").stat().st_size
+    said = f"them/text@main: {n_bytes} bytes in 1 files of C013, as they lie in the cache (unfinished downloads: 1)"
+    assert said in caplog.text
+    assert "'hf download them/text --type dataset' completes them" in caplog.text
+    assert [row["content"] for row in rows] == ["Text.", "þe ȝong ſonne"]
+    assert len(list(load_histtext("them/text", on_bad="skip"))) == 3
+    assert list(load_timelessqa("them/text")) == [QA]
+
+
+def test_a_link_in_the_cache_that_leads_out_of_the_repository_is_refused(cached_text, tmp_path):
+    (tmp_path / "outside.json").write_text(json.dumps([GOOD]))
+    (cached_text / "C021" / "Y02020.json").symlink_to(tmp_path / "outside.json")
+    with pytest.raises(HistTextError, match=r"C021/Y02020\.json: not a regular file inside"):
+        load_histtext("them/text", centuries=["C021"])
+
+
+@pytest.mark.parametrize("load", [lambda: load_histtext("them/text", centuries=["C013", "C014"]), lambda: load_timelessqa("them/text")])
+def test_what_the_cache_lacks_is_asked_of_the_hub_and_the_remedy_helps(load, text, hub_cache):
+    put_in_cache(hub_cache, "them/text", {name: path for name, path in files_of(text).items() if "C021" in name}, kind="dataset")
+    with pytest.raises(HistTextError, match=r"HF_HUB_OFFLINE is set.*hf download them/text --type dataset"):
+        load()
+    for name, content in (("C014/1301.json", [{**GOOD, "creation_year": 1301}]), ("timeless_qa.json", [QA])):
+        (text / name).parent.mkdir(exist_ok=True)
+        (text / name).write_text(json.dumps(content))
+    (text / "C013" / "Y01215.json").write_text(json.dumps([GOOD]))
+    put_in_cache(hub_cache, "them/text", files_of(text), kind="dataset")
+    assert len(load()) > 0
+
+
+def test_a_repository_that_cannot_be_had_says_what_to_do(monkeypatch, hub_cache):
     import huggingface_hub
     from huggingface_hub.errors import OfflineModeIsEnabled
 
@@ -112,10 +158,11 @@ def test_timelessqa_that_is_not_there(tmp_path):
         load_timelessqa(tmp_path)
 
 
-def test_nothing_is_fetched_that_was_not_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(loading, "_hub", lambda *_: pytest.fail("asked the hub"))
+def test_nothing_is_fetched_that_was_not_named(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(sources, "_on_hub", lambda *_: pytest.fail("asked the hub"))
     (tmp_path / "C013").mkdir()
     load_histtext(tmp_path)
+    assert caplog.text == ""
 
 
 def test_timelessqa_that_breaks_off_keeps_the_rows_before_as_asked(tmp_path):

@@ -3,14 +3,17 @@
 import gc
 import json
 import pickle
+import re
 import shutil
 import weakref
 from collections import Counter
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from hub_support import HUB_COMMIT, files_of, shard_names
+from rich.filesize import decimal
 from tests_support import save_adapter_at_random
 
 import pg_envs  # noqa: F401
@@ -150,12 +153,58 @@ def test_results_name_the_commits(cached_family):
     assert len({model["sha256"] for model in told["models"].values()}) == 3
 
 
+def test_the_commits_in_a_result_can_be_named_again(cached_family, small_questionnaire, tmp_path):
+    """Whatever the branches mean by then, and of each repository its own."""
+    told = make(small_questionnaire).unwrapped.history.describe()
+    for name, data in {"result.json": {"history": told, "steps": []}, "manifest.json": {"models": told["models"]}}.items():
+        file = tmp_path / name
+        file.write_text(json.dumps(data))
+        for branch in cached_family.glob("*/refs/main"):
+            branch.write_text("d" * 40)
+        env = make(small_questionnaire, history=f"pinned:{file}")
+        env.reset(seed=0)
+        again = env.unwrapped.history.describe()
+        assert again["models"] == told["models"]
+        assert env.unwrapped.initial_policy == ModelRef("them/C013-instruct", "3" * 40)
+        assert gym.make("ProgressGym/Follow-v0", history=f"pinned:{file}").unwrapped.history.labels == ("C013", "C014", "C015")
+
+
+AT_COMMITS = {"C013": {"base": "them/C013", "revision": "a" * 40}, "C014": {"base": "them/C014", "revision": "b" * 40}}
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (None, r"no file .*; expected a result\.json"),
+        ({"models": {"C013": AT_COMMITS["C013"]}}, "names no models of at least two centuries"),
+        ({"models": {**AT_COMMITS, "C019": AT_COMMITS["C013"]}}, "names no models of at least two centuries, one after another"),
+        ({"models": ["C013", "C014"]}, "names no models"),
+        ([], "names no models"),
+        ({"history": 3}, "names no models"),
+        (
+            {"models": {**AT_COMMITS, "C014": {"base": "them/C014", "revision": "main"}}},
+            "C014: expected a whole model .* at a commit .*main",
+        ),
+        ({"models": {**AT_COMMITS, "C014": {"base": "them/C014", "revision": None}}}, "C014: expected a whole model of the hub"),
+        ({"models": {**AT_COMMITS, "C014": {"base": "/my/C014", "revision": "b" * 40}}}, "C014: expected a whole model of the hub"),
+        ({"models": {**AT_COMMITS, "C014": {**AT_COMMITS["C014"], "adapter": "x"}}}, "C014: expected a whole model of the hub"),
+        ({"models": {**AT_COMMITS, "C014": "them/C014"}}, "C014: expected a whole model of the hub"),
+    ],
+)
+def test_a_file_that_pins_no_family_is_refused(data, says, tmp_path):
+    file = tmp_path / "pins.json"
+    if data is not None:
+        file.write_text(json.dumps(data))
+    with pytest.raises(HistoryError, match=says):
+        gym.make("ProgressGym/Follow-v0", history=f"pinned:{file}")
+
+
 def test_a_recording_of_them_plays_without_them(cached_family, small_questionnaire, tmp_path):
     from pg_envs.record import record
 
     live = make(small_questionnaire)
     votes, _ = live.reset(seed=3)
-    reward = live.step(live.unwrapped.history.human(1))[1]
+    told = live.step(live.unwrapped.history.human(1))[4]
     record(tmp_path / "recorded", THEM, small_questionnaire, THREE)
     shutil.rmtree(cached_family)
     recorded = make(small_questionnaire, history=f"recorded:{tmp_path / 'recorded'}")
@@ -163,7 +212,10 @@ def test_a_recording_of_them_plays_without_them(cached_family, small_questionnai
     assert np.array_equal(played["votes"], votes["votes"])
     human = recorded.unwrapped.history.human(1)
     assert human == ModelRef("them/C014-instruct", "4" * 40)
-    assert recorded.step(human)[1] == pytest.approx(reward)
+    played = recorded.step(human)[4]
+    for name in ("target_vector", "target_standard_errors", "target_vector_upstream", "policy_vector"):
+        np.testing.assert_array_equal(played[name], told[name])
+        assert np.abs(told[name]).max() > 0.01
 
 
 def test_a_family_of_folders_needs_no_hub(llama3_family, small_questionnaire, hub_cache):
@@ -187,8 +239,28 @@ def test_a_century_is_fetched_when_it_is_needed(llama3_family, small_questionnai
     assert {name.split("/")[1] for name in fake_hub.fetched} == {"C013-instruct", "C014-instruct", "C015-instruct"}
     assert not [name for name in fake_hub.fetched if name.endswith(".bin")]
     said = [record.getMessage() for record in caplog.records if record.name == "pg_envs.hub"]
-    assert [message.split(" (")[0] for message in said] == [f"downloading them/{label}-instruct" for label in ("C014", "C013", "C015")]
-    assert all("kB in " in message for message in said)
+    total = sum(path.stat().st_size for folder in llama3_family.values() for path in files_of(folder).values())
+    assert said[0] == (
+        f"to be downloaded, each when it is needed: {decimal(total)} in 3 of 3 repositories, them/C013-instruct@main with 2 more, "
+        f"from the Hugging Face hub into {fake_hub.cache}"
+    )
+    assert [message.split(" (")[0] for message in said[1:]] == [f"downloading them/{label}-instruct" for label in ("C014", "C013", "C015")]
+    assert all("kB in " in message for message in said[1:])
+
+
+def test_what_there_is_no_room_for_as_a_whole_stops_the_episode_before_it_begins(llama3_family, cached_family, fake_hub, monkeypatch):
+    """There would be room for each of the two centuries that the cache lacks."""
+    sizes = {}
+    for label in ("C014", "C015"):
+        shutil.rmtree(cached_family / f"models--them--{label}-instruct")
+        fake_hub.served[f"them/{label}-instruct"] = files_of(llama3_family[label])
+        sizes[label] = sum(path.stat().st_size for path in files_of(llama3_family[label]).values())
+    both = sum(sizes.values())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=both - 1))
+    assert max(sizes.values()) < both - 1
+    with pytest.raises(ModelRefError, match=rf"them/C014-instruct@main with 1 more needs {re.escape(decimal(both))}, and .*make room"):
+        make().reset(seed=0)
+    assert fake_hub.fetched == []
 
 
 # ---------------------------------------------------------------------- what cannot be had

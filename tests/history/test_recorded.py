@@ -1,9 +1,11 @@
 """Episodes from a recording are those of the live history, and need no human model."""
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -14,7 +16,7 @@ from datasets import Dataset
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from peft import PeftModel
 from tests_support import COEVOLVE, FOLLOW, PREDICT, TINY_FAMILY_CENTURIES
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from pg_envs.history.live import histtiny_refs
 from pg_envs.history.recorded import RecordedHistory
@@ -27,7 +29,7 @@ from pg_envs.models.space import InvalidPolicy
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import sft
 from pg_envs.models.tuning_config import TuningConfig
-from pg_envs.record import REPLY_SEED
+from pg_envs.record import REPLY_SEED, record
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.survey import Comparison
 
@@ -73,6 +75,17 @@ def test_an_episode_is_the_live_one_bit_for_bit(make, tiny_family, env_id, setti
     assert len({tuple(step[0]["votes"]) for step in recorded[::4][:-1]}) == n_steps, "centuries differ, so that equality says something"
 
 
+def test_an_episode_of_sampled_answers_is_the_live_one_too(small_questionnaire, tmp_path):
+    """Of models that can answer: random ones name no option in words."""
+    settings = {"centuries": ("C019", "C021"), "mode": "generate", "questionnaire": small_questionnaire}
+    folder = record(tmp_path / "recorded", "live:histtiny", **settings)
+    envs = [gym.make(FOLLOW, history=history, disable_env_checker=True, **settings) for history in ("live:histtiny", f"recorded:{folder}")]
+    # A century's humans, whose values are recorded; measuring another policy would say nothing more.
+    live, recorded = (episode(env, [env.unwrapped.history.human(t) for t in (1, 1)], seed=5) for env in envs)
+    assert data_equivalence(live, recorded, exact=True)
+    assert recorded[-1][4]["n_invalid"] > 0
+
+
 def test_replies_are_those_of_the_live_history_and_later_draws_too(make):
     replies, votes = [], []
     for kind in ("live", "recorded"):
@@ -98,6 +111,30 @@ def test_a_policy_that_is_a_centurys_humans_has_their_recorded_values(make):
     history = make("recorded").unwrapped.history
     assert history.values(history.human(2)) is history.human_values(2)
     assert history.human_values(2).centred.dtype == np.float64
+
+
+def test_other_weights_under_a_recorded_name_are_refused(make, tiny_family):
+    """As a policy, and as the proxy; the humans are the recorded ones all the same."""
+    _, second, third, _ = tiny_family
+    weights = Path(second.adapter) / "adapter_model.safetensors"
+    before, expected = weights.read_bytes(), fingerprint(second)
+    env = make("recorded")
+    env.reset(seed=0)
+    human = env.unwrapped.history.human_values(1)
+    try:
+        weights.write_bytes((Path(third.adapter) / weights.name).read_bytes())
+        with pytest.raises(RecordingError, match=f"other weights here than were recorded of C019: expected {expected}, found .*another"):
+            env.step(second)
+        coevolve = make("recorded", COEVOLVE, proxy=str(second), policy_epochs=0)
+        coevolve.reset(seed=0)
+        with pytest.raises(RecordingError, match="other weights here than were recorded of C019"):
+            coevolve.step(third)
+        _, reward, _, _, info = env.step(third)
+        assert reward < 0.99
+        np.testing.assert_array_equal(info["target_vector"], human.centred)
+    finally:
+        weights.write_bytes(before)
+    assert env.step(second)[1] < 1.0
 
 
 # ---------------------------------------------------------------------- without the human models
@@ -171,6 +208,18 @@ def test_its_answers_are_those_of_the_plain_model(published, learnt):
             found = engine.choice_logprobs(policy, prompts, answers)
             for prompt, group, scored in zip(prompts, answers, found, strict=True):
                 np.testing.assert_allclose(scored.total, [logprob_by_transformers(policy, prompt, answer) for answer in group], atol=1e-3)
+
+
+def test_rotary_embeddings_that_are_scaled_change_the_answers(tmp_path):
+    """So that the comparison above says something about them."""
+    scaled = save_as_published(tmp_path / "scaled", "llama3")
+    config = AutoConfig.from_pretrained(scaled)
+    assert config.rope_parameters["rope_type"] == "llama3"
+    plain = shutil.copytree(scaled, tmp_path / "plain")
+    config.rope_parameters = {"rope_type": "default", "rope_theta": config.rope_parameters["rope_theta"]}
+    config.save_pretrained(plain)
+    first, second = (logprob_by_transformers(ModelRef(str(folder)), "Whom do you owe, and why?", "A") for folder in (scaled, plain))
+    assert abs(first - second) > 0.01
 
 
 def test_a_proxy_may_have_any_architecture_and_tokenizer(make, published, tiny_family):

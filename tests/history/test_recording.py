@@ -72,8 +72,12 @@ def use(folder, questionnaire, **kwargs):
         (lambda folder: (folder / "manifest.json").write_text(" " * (1 << 20) + "{}"), r"expected at most 1048576 bytes, found more"),
         (lambda folder: change_manifest(folder, reply_seed=float("nan")), r"not readable as JSON: NaN is no finite number"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), r"the whole: expected a JSON object, found 'list'"),
-        (lambda folder: change_manifest(folder, format_version=2), r"format_version: expected 1, found 2; install a pg-envs"),
-        (lambda folder: change_manifest(folder, format_version=True), r"format_version: expected 1, found True"),
+        (lambda folder: change_manifest(folder, format_version=3), r"format_version: expected 2, found 3; install a pg-envs"),
+        (lambda folder: change_manifest(folder, format_version=True), r"format_version: expected 2, found True"),
+        (
+            lambda folder: change_manifest(folder, format_version=1, mode="generate"),
+            r"expected 2, found 1 with mode 'generate', which does not say how many replies were invalid; record it again",
+        ),
         (lambda folder: change_manifest(folder, more=1), r"keys: expected centuries, engine, .*found .*more"),
         (lambda folder: change_manifest(folder, name=3), r"name: expected text, found '3'"),
         (lambda folder: change_manifest(folder, reply_seed="0"), r"reply_seed: expected a whole number"),
@@ -181,6 +185,9 @@ def first_row(table, column, value):
         (VALUES, lambda t: pa.concat_tables([t, t]), r"expected 19 to 19 rows, found 38"),
         (VALUES, lambda t: first_row(t, "dimension", "zeal"), r"row 0, dimension: expected '.*', found 'zeal'"),
         (VALUES, lambda t: first_row(t, "centred", float("nan")), r"expected finite numbers only"),
+        (VALUES, lambda t: first_row(t, "n_invalid", 7), r"expected one n_invalid from 0 up in all rows, found \[0, 7\]"),
+        (VALUES, lambda t: t.set_column(4, t.schema.field(4), [[-1] * 19]), r"expected one n_invalid from 0 up in all rows, found \[-1\]"),
+        (VALUES, lambda t: t.drop_columns("n_invalid"), r"standard_error \(double\), n_invalid \(int64\), found dimension"),
         (VALUES, lambda t: t.cast(pa.schema([t.schema.field(0), *(f.with_type(pa.float32()) for f in list(t.schema)[1:])])), r"\(float\)"),
         (REPLIES, lambda t: pa.concat_tables([t] * 1000), r"expected 0 to 10000 rows, found 12000"),
     ],
@@ -200,6 +207,17 @@ def test_a_small_file_that_unpacks_to_much_is_refused(copy, small_questionnaire)
         use(copy, small_questionnaire)
 
 
+def test_a_recording_of_the_format_before_is_read_where_nothing_could_be_invalid(copy, small_questionnaire):
+    expected = use(copy, small_questionnaire).history.human_values(1)
+    for label in ("C018", "C019", "C020", "C021"):
+        name = data_file(label, "values")
+        replace(copy, name, read(copy, name).drop_columns("n_invalid"))
+    change_manifest(copy, format_version=1)
+    found = use(copy, small_questionnaire).history.human_values(1)
+    assert found.centred.tobytes() == expected.centred.tobytes()
+    assert found.n_invalid == expected.n_invalid == 0
+
+
 def test_nothing_is_read_before_it_is_needed(copy, small_questionnaire):
     truncate(copy / data_file("C021", "values"))
     env = use(copy, small_questionnaire)
@@ -214,18 +232,24 @@ anything = st.floats(allow_nan=False, allow_infinity=False)
 two_options = st.one_of(st.floats(0, 1).map(lambda p: [p, 1 - p]), st.just([float("nan")] * 2))
 
 
-@given(vectors=st.lists(anything, min_size=57, max_size=57), answers=st.lists(two_options, min_size=3, max_size=3), reply=st.text())
+@given(
+    vectors=st.lists(anything, min_size=57, max_size=57),
+    answers=st.lists(two_options, min_size=3, max_size=3),
+    reply=st.text(),
+    n_invalid=st.integers(0, 10**9),
+)
 @settings(max_examples=25, deadline=None)
-def test_nothing_is_rounded(tmp_path_factory, vectors, answers, reply):
+def test_nothing_is_rounded(tmp_path_factory, vectors, answers, reply, n_invalid):
     folder = tmp_path_factory.mktemp("written")
     (folder / "C013").mkdir()
     items = [Item(f"i{i}", "morality", "Do not kill", "When?", ("a", "b")) for i in range(3)]
-    values = Values(*np.array(vectors).reshape(3, 19))
+    values = Values(*np.array(vectors).reshape(3, 19), n_invalid)
     write_century(folder / "C013", items, dict(zip(items, map(np.array, answers), strict=True)), values, {"Why?": reply})
     files = {data_file("C013", kind): file_sha256(folder / data_file("C013", kind)) for kind in ("preferences", "values", "replies")}
     century = RecordedCentury(folder, Manifest("x", ("C013", "C014"), {}, {}, "logprob", "transformers", {}, 0, files), "C013", items)
     for name in ("centred", "upstream", "standard_errors"):
         assert getattr(century.values, name).tobytes() == getattr(values, name).tobytes()
+    assert century.values.n_invalid == n_invalid
     for item, answer in zip(items, answers, strict=True):
         np.testing.assert_array_equal(century.option_probabilities[item], answer)
     assert century.replies == {"Why?": reply}

@@ -16,11 +16,18 @@ def test_a_bare_url_has_defaults():
     assert OpenAISettings.parse("openai:http://127.0.0.1:8000/v1/") == OpenAISettings("http://127.0.0.1:8000/v1")
 
 
-@given(st.integers(1, 1000), st.integers(0, 100), st.floats(0, exclude_min=True, allow_infinity=False), st.floats(0, allow_infinity=False))
-def test_every_setting_is_read(concurrency, retries, timeout_s, backoff_s):
-    query = urlencode({"backoff_s": backoff_s, "concurrency": concurrency, "timeout_s": timeout_s, "retries": retries})
+@given(
+    st.integers(1, 1000),
+    st.integers(0, 100),
+    st.floats(0, exclude_min=True, allow_infinity=False),
+    st.floats(0, allow_infinity=False),
+    st.booleans(),
+)
+def test_every_setting_is_read(concurrency, retries, timeout_s, backoff_s, load):
+    numbers = {"backoff_s": backoff_s, "concurrency": concurrency, "timeout_s": timeout_s, "retries": retries}
+    query = urlencode({**numbers, "load_adapters": str(load).lower()})
     found = OpenAISettings.parse(f"openai:https://host/v1?{query}")
-    assert found == OpenAISettings("https://host/v1", concurrency, timeout_s, retries, backoff_s)
+    assert found == OpenAISettings("https://host/v1", concurrency, timeout_s, retries, backoff_s, load)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +46,9 @@ def test_every_setting_is_read(concurrency, retries, timeout_s, backoff_s):
         ("http://host/v1?timeout_s=0", "timeout_s=0.0: expected a number of seconds above 0"),
         ("http://host/v1?timeout_s=nan", "timeout_s=nan: expected"),
         ("http://host/v1?timeout_s=", "timeout_s='': expected a number"),
+        ("http://host/v1?load_adapters=yes", "load_adapters='yes': expected true or false"),
         ("http://host/v1?retries=1&retries=2", "retries is given twice"),
-        ("http://host/v1?timeout=3", "unknown setting 'timeout'; choose from concurrency, timeout_s, retries, backoff_s"),
+        ("http://host/v1?timeout=3", "unknown setting 'timeout'; choose from concurrency, timeout_s, retries, backoff_s, load_adapters"),
     ],
 )
 def test_a_wrong_name_is_refused_before_any_work(rest, message):

@@ -1,5 +1,6 @@
 """The openai engine through a proxy that spoils what it carries: nothing is lost, nothing asked twice that was answered."""
 
+import json
 import re
 import threading
 import zlib
@@ -113,6 +114,50 @@ def test_giving_up_names_the_endpoint_and_keeps_what_arrived(ref, models, tokeni
         broken.clear()
         found = score(engine, ref, questions)
         assert all(proxy.fates[question] == ["delivered"] for question in delivered), "and is not asked for again"
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours.total, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize(("status", "says"), [("400", "refused a question"), ("500", "gave up on a question after asking 2 times")])
+def test_what_is_under_way_when_a_question_is_given_up_is_waited_for_and_kept(
+    ref, models, tokenizer, questions, expected, status, says, monkeypatch
+):
+    given_up, mended, four, here, doomed = threading.Event(), threading.Event(), threading.Barrier(4), threading.local(), []
+    ask = OpenAIServer._ask
+
+    async def ask_and_tell(self, *arguments):
+        try:
+            return await ask(self, *arguments)
+        except EngineError:
+            given_up.set()
+            raise
+
+    def note(path, body, n_before):
+        here.body, here.waits = body, bool(body) and n_before == 0
+        if body and not doomed:
+            doomed.append(body)
+
+    def gate():
+        """Four questions come together; the first one's answers, which are refusals, then overtake the others'."""
+        if not given_up.is_set() and here.waits:
+            four.wait(60)
+            if here.body != doomed[0]:
+                given_up.wait(60)
+
+    monkeypatch.setattr(OpenAIServer, "_ask", ask_and_tell)
+
+    def spoil(body):
+        return status if not mended.is_set() and body == json.loads(doomed[0]) else None
+
+    with serving(models, tokenizer, spoil) as server, between(server, note, gate) as proxy:
+        engine = make_engine(f"openai:{proxy.url}?backoff_s=0.01&retries=1&concurrency=4")
+        with pytest.raises(EngineError, match=says):
+            score(engine, ref, questions)
+        assert len([question for question in proxy.fates if "prompt" in question]) == 4, "no further question was begun"
+        mended.set()
+        found = score(engine, ref, questions)
+        fates = server.fates()
+    assert sorted(map(len, fates.values()))[-2:] == [1, 2 if status == "400" else 3], "all but the one are asked once"
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours.total, theirs, atol=1e-3)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pg_envs.data.libraries import optional_library
 from pg_envs.data.schema import HistTextError
-from pg_envs.hub import MAIN, HubError, Repository, fetch
+from pg_envs.hub import fetch
+from pg_envs.repository import MAIN, HubError, Repository
 
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model")
 UNWANTED = ("onnx/*", "openvino/*", "*.py")
