@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from trl import DPOTrainer
 
+from pg_envs.models.full_steps import FullStepsOfPairs
 from pg_envs.progress import report
 from pg_envs.ranks import n_ranks
 
@@ -18,7 +19,7 @@ READ_AT_ONCE = 32
 """Pairs; more of about the same length would hardly be faster on a processor."""
 
 
-class ReferenceFirstDPOTrainer(DPOTrainer):
+class ReferenceFirstDPOTrainer(FullStepsOfPairs, DPOTrainer):
     """TRL's trainer, reading the reference's log-probabilities of all pairs first; in several processes, as TRL does it."""
 
     def hold_to_uniform(self) -> None:

@@ -63,7 +63,7 @@ def vllm_arguments(config: VLLMConfig) -> dict[str, Any]:
     import torch
 
     if find_spec("vllm") is None:
-        raise ValueError("use_vllm=True needs the package vllm, which is not installed: pip install 'pg-envs[vllm]', or leave it out")
+        raise ValueError("use_vllm=True needs the package vllm, which is not installed: pip install 'trl[vllm]', or leave it out")
     if not torch.cuda.is_available():
         raise ValueError("use_vllm=True needs a GPU, and there is none here; leave it out")
     if config.vllm_mode == "server":

@@ -92,9 +92,11 @@ def _engine(options: Benchmark) -> Iterator[Engine]:
     if options.ray is not None:
         if options.workers is not None:
             raise ValueError(f"--workers {options.workers}: with --ray, as many run at a time as the cluster has CPUs for; leave it out")
-        with ray_cluster(options.ray, 1 if options.threads is None else options.threads) as engine:
+        with ray_cluster(options.ray, 1 if options.threads is None else options.threads, options.gpus or 0) as engine:
             yield engine
         return
+    if options.gpus is not None:
+        raise ValueError(f"--gpus {options.gpus:g}: only with --ray; without it runs see the GPUs that CUDA_VISIBLE_DEVICES shows")
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = 1 if options.workers is None else options.workers
     threads = max(1, n_cores // max(1, workers)) if options.threads is None else options.threads

@@ -68,6 +68,7 @@ class Benchmark:
     pairs: Annotated[list[tuple[str, str]], _help("A B C D: give the differences A - B and C - D too")] = field(default_factory=list)
     workers: Annotated[int | None, _help("runs at a time, each in a process of its own; 1 by default")] = None
     threads: Annotated[int | None, _help("threads of each run; by default its share of the cores, with --ray 1")] = None
+    gpus: Annotated[float | None, _help("with --ray, GPUs of each run, or a part of one such as 0.5; by default none")] = None
     ray: Annotated[str | None, _help("have this Ray cluster (auto or HOST:PORT) run them, all in the folder --out; needs pg-envs[ray]")] = (
         None
     )

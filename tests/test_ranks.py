@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import two_processes
-from safetensors.torch import load_file
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
 
 from pg_envs import ranks
 from pg_envs.building.build import build_history
@@ -23,13 +24,16 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("float32")
 
 
-def launch(config, script, *arguments):
-    """Run a script of this folder in two processes of accelerate's; the finished command."""
+def launch(config, script, *arguments, place):
+    """Run a script of this folder in two processes of accelerate's; the finished command. ``place`` is for what is written by the way."""
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "examples" / "accelerate" / config)]
     command = [*accelerate, "--num_processes", "2", "--main_process_port", "0", str(ROOT / "tests" / script), *map(str, arguments)]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, check=False)
+    here, passing = place / "here", place / "tmp"
+    here.mkdir()
+    passing.mkdir()
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(passing)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, cwd=here, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def launched(task):
     folder = Path(task["folder"])
     (folder / "taken1").mkdir()
     (folder / "task.json").write_text(json.dumps(task))
-    done = launch("data_parallel.yaml", "two_processes.py", folder / "task.json")
+    done = launch("data_parallel.yaml", "two_processes.py", folder / "task.json", place=folder)
     reports = [json.loads((folder / f"rank{n}.json").read_text()) for n in (0, 1) if (folder / f"rank{n}.json").exists()]
     assert len(reports) == 2, done.stderr[-4000:]
     return done, reports
@@ -71,9 +75,9 @@ def assert_same_policy(one, two, base=None):
     start = load_file(base / file) if base else {name: torch.zeros(()) for name in one if "lora_B" in name}
     moved = max(float((one[name] - weights).abs().max()) for name, weights in start.items())
     apart = max(float((one[name] - two[name]).abs().max()) for name in one)
-    # Tight, since both have read the very same examples in every step; a step of other examples moves weights by a few hundredths.
-    assert moved > 0.02
-    assert apart < 1e-3
+    # Tight, since both have learnt the very same examples in every step; a step of other examples moves weights by a few hundredths.
+    assert moved > 0.015
+    assert apart < 1e-4
 
 
 @pytest.mark.parametrize("weights", ["lora", "full"])
@@ -88,19 +92,19 @@ def test_two_processes_build_the_family_of_one(launched, task, tmp_path, weights
         assert (built.with_name(f"{built.name}.work") / period / "instructed").exists()
 
 
-@pytest.mark.parametrize("trained", ["dpo", "sft"])
+@pytest.mark.parametrize("trained", two_processes.TRAINED)
 def test_two_processes_make_the_policy_of_one(launched, alone, task, trained):
     assert_same_policy(alone / trained, Path(task["folder"]) / "work" / trained)
 
 
 def test_a_model_that_is_split_becomes_the_same_policy(alone, task, tmp_path):
-    done = launch("fsdp2.yaml", "two_processes_fsdp2.py", task["base"], tmp_path)
+    done = launch("fsdp2.yaml", "two_processes_in_parts.py", task["base"], tmp_path, place=tmp_path)
     assert done.returncode == 0, done.stderr[-4000:]
     for report in (json.loads((tmp_path / f"rank{n}.json").read_text()) for n in (0, 1)):
         assert report["kinds"] == {"DTensor": 0.5}
         # As the memory table of docs/scale.md counts them: nobody makes the base float32 for the training.
         assert report["types"] == {"base": ["torch.bfloat16"], "adapters": ["torch.float32"], "trained": ["torch.float32"]}
-    for trained in ("dpo", "sft"):
+    for trained in two_processes.TRAINED:
         assert_same_policy(alone / trained, tmp_path / trained)
     assert (tmp_path / "bfloat16" / "adapter_model.safetensors").exists()
 
@@ -125,17 +129,27 @@ def test_a_whole_run_gives_the_result_of_one(launched, alone, task):
     assert two["complete"]
     assert two["config"] == one["config"]
     assert two["baselines"] == pytest.approx(one["baselines"], abs=1e-6)
-    # Of a last step that is not full, two processes read some rows twice: there policies differ a little.
     for a, b in zip(one["steps"], two["steps"], strict=True):
-        np.testing.assert_allclose(a["policy_vector"], b["policy_vector"], atol=0.01)
+        np.testing.assert_allclose(a["policy_vector"], b["policy_vector"], atol=5e-5)
 
 
 def test_only_the_first_writes(launched, task):
     _, (first, second) = launched
     assert second["written"] == []
     assert any("result.json" in what for what in first["written"])
+    assert not list((Path(task["folder"]) / "here").iterdir())
     left = {entry.name for entry in (Path(task["folder"]) / "work").iterdir()}
-    assert left == {"dpo", "sft", "rloo", "run", "family-lora", "family-lora.work", "family-full", "family-full.work"}
+    assert left == {*two_processes.TRAINED, "rloo", "run", "family-lora", "family-lora.work", "family-full", "family-full.work"}
+
+
+def test_the_second_could_not_have_written_by_any_library(tmp_path):
+    with two_processes.no_bytes_written():
+        with pytest.raises(Exception, match="File too large"):
+            save_file({"weights": torch.zeros(3)}, tmp_path / "a.safetensors")
+        with pytest.raises(OSError, match="File too large"):
+            Dataset.from_dict({"x": [1]}).to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(OSError, match="File too large"):
+            (tmp_path / "a.txt").write_text("x")
 
 
 def test_questions_are_shared_out_and_all_are_told_all_answers(launched, task):

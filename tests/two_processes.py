@@ -6,7 +6,11 @@ At the end the second process dies while the first one waits for it.
 
 import json
 import os
+import resource
 import sys
+import tempfile
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset
@@ -18,6 +22,7 @@ from pg_envs.history.registry import LIVE
 from pg_envs.models import tuning
 from pg_envs.models.engine import EngineError, make_engine
 from pg_envs.models.ref import ModelRef
+from pg_envs.models.reward import train_reward_model
 from pg_envs.models.tuning import sft
 from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.ranks import by_all, by_first, in_any, n_ranks, rank
@@ -39,10 +44,26 @@ QUESTIONS = [f"Question {i}?" for i in range(5)]
 ANSWERS = [["yes", "no"]] * len(QUESTIONS)
 
 
+UNEVEN = PAIRS.select(range(13))
+"""In steps of 4 one row is left over, in steps of 8 five: none and one of them for the second process."""
+TRAINED = ("dpo", "sft", "uneven-dpo", "uneven-uniform", "uneven-sft", "uneven-texts", "uneven-reward")
+
+
 def train(base, folder):
-    """DPO from the base, then imitation from there."""
+    """DPO from the base, then imitation from there; the same, of a number of rows that does not come out even, in two passes."""
     first = dpo(ModelRef(base), PAIRS, folder / "dpo", 1, DPO)
-    return first, sft(first, PAIRS.rename_column("chosen", "completion").remove_columns("rejected"), folder / "sft", 1, SFT)
+    sft(first, completions(PAIRS), folder / "sft", 1, SFT)
+    texts = Dataset.from_dict({"text": [row["prompt"][0]["content"] for row in UNEVEN]})
+    dpo(ModelRef(base), UNEVEN, folder / "uneven-dpo", 1, replace(DPO, batch_size=8, n_epochs=2.0))
+    dpo(ModelRef(base), UNEVEN, folder / "uneven-uniform", 1, replace(DPO, reference="uniform"))
+    sft(ModelRef(base), completions(UNEVEN), folder / "uneven-sft", 1, replace(SFT, n_epochs=2.0))
+    sft(ModelRef(base), texts, folder / "uneven-texts", 1, replace(SFT, n_epochs=3.0))
+    train_reward_model(ModelRef(base), UNEVEN, folder / "uneven-reward", 1, replace(SFT, n_epochs=2.0))
+
+
+def completions(pairs):
+    """What is preferred, to be imitated."""
+    return pairs.rename_column("chosen", "completion").remove_columns("rejected")
 
 
 def write_plan(folder, base, questionnaire, weights):
@@ -107,31 +128,58 @@ def lose_weights_in_second():
         tuning._held_here = held_here
 
 
-def watch_writing(under, seen):
-    """Note every file and folder that this process makes, renames or opens to write below a folder."""
+@contextmanager
+def watched_writing(folder, seen):
+    """Note every file and folder that Python makes, renames or opens to write below a folder, for temporary files or in the current one.
+
+    In processes other than the first, no byte can be written to any file meanwhile, by whatever library: Python does not hear of those that
+    safetensors and pyarrow write.
+    """
+    places = tuple(map(str, (folder, tempfile.gettempdir(), os.getcwd())))
+    watching = [True]
 
     def hook(event, arguments):
         writes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir") or (event == "open" and set(str(arguments[1])) & set("wax+"))
-        if writes and str(arguments[0]).startswith(str(under)):
+        # Weights & Biases makes folders for itself where it is imported.
+        if writes and watching[0] and str(arguments[0]).startswith(places) and "wandb-" not in str(arguments[0]):
             seen.append(f"{event} {arguments[0]}")
 
     sys.addaudithook(hook)
+    with nullcontext() if rank() == 0 else no_bytes_written():
+        yield
+    watching[0] = False
+
+
+@contextmanager
+def no_bytes_written():
+    """Have the system refuse whatever this process would write to a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def work(task, folder, report):
+    """Everything that the first process writes the files of."""
+    train(task["base"], folder)
+    report["judged"] = train_on_policy(task["base"], folder)
+    for weights in ("lora", "full"):
+        plan = folder.parent / f"plan{rank()}-{weights}" / "plan.toml"
+        report[f"built {weights}"] = main(["build-history", str(plan), "--out", str(folder / f"family-{weights}")])
+    report["exit_code"] = run(task["refs"], task["questionnaire"], folder)
 
 
 if __name__ == "__main__":
     task = json.loads(Path(sys.argv[1]).read_text())
     folder = Path(task["folder"])
-    written: list[str] = []
-    watch_writing(folder / "work", written)
-    report = {"n_ranks": n_ranks(), "process": os.getpid()}
-    train(task["base"], folder / "work")
-    report["judged"] = train_on_policy(task["base"], folder / "work")
     for weights in ("lora", "full"):
-        plan = folder / f"plan{rank()}-{weights}"
-        write_plan(plan, task["base"], task["questionnaire"], weights)
-        out = folder / "work" / f"family-{weights}"
-        report[f"built {weights}"] = main(["build-history", str(plan / "plan.toml"), "--out", str(out)])
-    report["exit_code"] = run(task["refs"], task["questionnaire"], folder / "work")
+        write_plan(folder / f"plan{rank()}-{weights}", task["base"], task["questionnaire"], weights)
+    written: list[str] = []
+    report = {"n_ranks": n_ranks(), "process": os.getpid()}
+    with watched_writing(folder / "work", written):
+        work(task, folder / "work", report)
     engine = make_engine("transformers")
     for n in (len(QUESTIONS), 1):
         scored = engine.choice_logprobs(ModelRef(task["base"]), QUESTIONS[:n], ANSWERS[:n])

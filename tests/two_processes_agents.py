@@ -8,13 +8,14 @@ import json
 import sys
 from pathlib import Path
 
-from two_processes import watch_writing
+from two_processes import watched_writing
+from two_processes_in_parts import pass_off_as_gpu
 
 from agents.principles import SETS
 from pg_envs.cli import main
 from pg_envs.history.registry import LIVE
 from pg_envs.models.ref import ModelRef
-from pg_envs.ranks import rank
+from pg_envs.ranks import rank, weights_in_parts
 
 FEW = ("on_failure=stop", "comparisons_per_item=1", "batch_size=4")
 ON_POLICY = (*FEW, "n_samples=2", "max_answer_tokens=2")
@@ -44,8 +45,10 @@ def write_principles(path):
 if __name__ == "__main__":
     task, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     LIVE["histtiny"] = lambda: tuple(ModelRef.from_json(ref) for ref in task["refs"])
+    if weights_in_parts():
+        pass_off_as_gpu()
     written: list[str] = []
-    watch_writing(out, written)
-    codes = {agent: run(agent, task, out) for agent in RUNS}
-    report = {"codes": codes, "written": list(written)}
+    with watched_writing(out, written):
+        codes = {agent: run(agent, task, out) for agent in RUNS}
+    report = {"codes": codes, "written": written}
     (out / f"rank{rank()}.json").write_text(json.dumps(report))

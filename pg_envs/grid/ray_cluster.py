@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,18 +22,21 @@ LOOK_EVERY_S = 0.5
 
 
 @contextmanager
-def ray_cluster(address: str, threads: int) -> Iterator[Engine]:
+def ray_cluster(address: str, threads: int, gpus: float = 0) -> Iterator[Engine]:
     """An engine on the cluster at ``address`` (``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``); on leaving, its tasks are ended.
 
-    Every run takes ``threads`` of the cluster's CPUs, and Ray sets ``OMP_NUM_THREADS`` to them. The grid's folder must be the same folder
+    Every run takes ``threads`` of the cluster's CPUs, and Ray sets ``OMP_NUM_THREADS`` to them; and ``gpus`` of its GPUs, which alone Ray
+    shows it; less than 1 is a part of one, which several runs share. The grid's folder must be the same folder
     on every node. A run that was lost goes on from what it had written there, as ``pg-envs run --resume`` does.
 
     Raises:
         ModuleNotFoundError: If Ray is not installed.
-        ValueError: If ``threads`` is less than 1, or no cluster answers.
+        ValueError: If ``threads`` is less than 1, ``gpus`` are none that Ray deals out, no cluster answers, or no node has so many GPUs.
     """
     if threads < 1:
         raise ValueError(f"--threads {threads}: expected a whole number, 1 or more")
+    if not (0 <= gpus < 1 or (1 <= gpus < math.inf and gpus == int(gpus))):
+        raise ValueError(f"--gpus {gpus:g}: expected a whole number, or a part of one between 0 and 1")
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -42,8 +46,14 @@ def ray_cluster(address: str, threads: int) -> Iterator[Engine]:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:
         raise ValueError(f"--ray {address}: no Ray cluster answers there ({error}); start one with ray start --head") from error
+    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if gpus > most:
+        ray.shutdown()
+        raise ValueError(
+            f"--gpus {gpus:g}: no node of the cluster at {address} has more than {most:g}; start one that has, or ask for less"
+        )
     # A process a run, as on one machine.
-    task = ray.remote(num_cpus=threads, max_retries=MAX_RETRIES, max_calls=1)(_work)
+    task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=MAX_RETRIES, max_calls=1)(_work)
 
     def carry_out(cells: Sequence[Cell], logs: Path, tell: Tell) -> None:
         begun_before = {cell.name: _began(cell) for cell in cells}

@@ -12,6 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 from pg_envs.models.batching import by_length
+from pg_envs.models.full_steps import FullStepsOfPairs
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef, loadable_name
 from pg_envs.models.trained import ADAPTER_NAME, Adapter, load_to_train
@@ -44,11 +45,14 @@ def train_reward_model(ref: ModelRef, dataset: Dataset, out: str | Path, seed: i
     """
     from trl import RewardConfig, RewardTrainer
 
+    class RewardInFullSteps(FullStepsOfPairs, RewardTrainer):
+        """TRL's trainer, which learns the same in several processes."""
+
     rows = batches_of_similar_length(dataset, config.batch_size, seed)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         arguments = RewardConfig(**trl_arguments(config, scratch, seed))
-        return RewardTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        return RewardInFullSteps(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
     return finetune(ref.with_adapter(None), out, make_trainer, seed, config, what="reward model", trained=ScorerAdapter())
 

@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from pg_envs.models.checks import check_files
+from pg_envs.models.full_steps import FullSteps
 from pg_envs.models.labelled_only import score_labelled_only
 from pg_envs.models.loading import default_device, load_tokenizer
 from pg_envs.models.ref import ModelRef
@@ -181,12 +182,15 @@ def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config:
     """
     from trl import SFTConfig, SFTTrainer
 
+    class SFTInFullSteps(FullSteps, SFTTrainer):
+        """TRL's trainer, which learns the same in several processes."""
+
     config = config or TuningConfig()
     rows = batches_of_similar_length(dataset, config.batch_size, seed)
 
     def make_trainer(model: Any, tokenizer: Any, scratch: Path) -> Any:
         arguments = SFTConfig(**trl_arguments(config, scratch, seed))
-        return SFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        return SFTInFullSteps(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
     return finetune(ref, out, make_trainer, seed, config, what="supervised fine-tuning")
 

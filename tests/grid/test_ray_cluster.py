@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from importlib.util import find_spec
 
 import psutil
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import pg_envs.one_run
 from pg_envs.cli import main
 
-ray = pytest.importorskip("ray", reason="needs pg-envs[ray]")
+NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="needs pg-envs[ray]")
 
 AGENT_MODULE = """
 import os
@@ -32,6 +33,7 @@ class Counted(Agent):
         if observation["century"] == 3:
             with (folder / f"begun-{seed}").open("a") as file:
                 file.write(f"{os.getpid()} ")
+            (folder / f"gpus-{seed}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
             while (folder / f"wait-{seed}").exists():
                 time.sleep(0.02)
             if (folder / f"break-{seed}").exists():
@@ -55,6 +57,7 @@ def workplace(tmp_path, monkeypatch):
 @pytest.fixture
 def cluster(monkeypatch):
     """A head and another node, with a CPU each; taken down afterwards."""
+    import ray
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -75,6 +78,7 @@ def until(condition):
         time.sleep(0.05)
 
 
+@NEEDS_RAY
 def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, ran, capsys):
     cluster, node = cluster
     command = ["benchmark", "--agents", "counted:Counted", "--seeds", "0", "1", "2", "3", "--history", "simulated", "--out"]
@@ -126,12 +130,28 @@ def test_lost_node_loses_no_run_and_changes_no_number(workplace, cluster, ran, c
         assert (workplace / "ray-grid" / name).read_bytes() == (workplace / "local-grid" / name).read_bytes()
 
 
+@NEEDS_RAY
+def test_runs_are_shown_the_gpus_they_ask_for(workplace, cluster, capsys):
+    """On a node that says it has two, which Ray believes."""
+    cluster, _ = cluster
+    cluster.add_node(num_cpus=1, num_gpus=2, include_log_monitor=False, object_store_memory=80 * 2**20)
+    command = ["benchmark", "--agents", "counted:Counted", "--seeds", "0", "1", "--history", "simulated", "--ray", cluster.address, "--out"]
+    assert main([*command, "grid", "--gpus", "3"]) == 2
+    assert "no node of the cluster" in capsys.readouterr().err
+    assert not (workplace / "grid").exists()
+    assert main([*command, "grid", "--gpus", "1"]) == 0
+    assert {(workplace / f"gpus-{seed}").read_text() for seed in (0, 1)} <= {"0", "1"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--ray", "127.0.0.1:1"], ["--ray 127.0.0.1:1", "no Ray cluster answers"]),
+        pytest.param(["--ray", "127.0.0.1:1"], ["--ray 127.0.0.1:1", "no Ray cluster answers"], marks=NEEDS_RAY),
         (["--ray", "127.0.0.1:1", "--workers", "2"], ["--workers 2", "leave it out"]),
         (["--ray", "127.0.0.1:1", "--threads", "0"], ["--threads 0", "1 or more"]),
+        (["--ray", "127.0.0.1:1", "--gpus", "1.5"], ["--gpus 1.5", "a whole number, or a part of one"]),
+        (["--ray", "127.0.0.1:1", "--gpus", "-1"], ["--gpus -1", "a whole number, or a part of one"]),
+        (["--gpus", "1"], ["--gpus 1", "only with --ray"]),
     ],
 )
 def test_what_is_wrong_with_a_cluster_is_said_before_anything_is_written(arguments, words, workplace, capsys):
