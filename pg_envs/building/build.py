@@ -17,7 +17,7 @@ from pg_envs.building.base import make_base
 from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
 from pg_envs.building.ingredients import Ingredients, gather, hashed_files, questionnaire_source, settled_base
-from pg_envs.building.period import PeriodBuild, build_period
+from pg_envs.building.period import PeriodBuild, build_period, seal_of_finished
 from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
 from pg_envs.building.quality import base_quality_of
 from pg_envs.building.texts import PeriodText, read_texts
@@ -30,6 +30,7 @@ from pg_envs.plain_json import Limits, read_plain_json
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
+from pg_envs.seals import hold_to_seal
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Raises:
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
+        CannotWrite: If the disk does not take what is made; what was finished is kept.
+        Damaged: If a file of something that was finished is missing or has changed.
         PlanError: If the plan cannot be carried out, ``out`` has no name, or what is begun there is of another plan, or not known to be
             of this one.
         HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
@@ -107,9 +110,15 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
             ingredients = _build_base(plan, plan.scratch, places, texts, ingredients)
         _build_periods(plan, places, texts, ingredients)
         family = Family(plan.name, plan.periods, plan.weights, plan.base)
-        family = replace(family, files=by_first(lambda: {name: hashed_files(out / name) for name in family.folders}))
+        family = replace(family, files=by_first(lambda: {name: _hashes(places, name) for name in family.folders}))
         by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
+
+
+def _hashes(places: Places, name: str) -> dict[str, str]:
+    """Of the files of a finished folder, once it is known to be what it was when it was finished, days ago perhaps."""
+    hold_to_seal(places.out / name, seal_of_finished(places.work / name))
+    return hashed_files(places.out / name)
 
 
 def _identity(plan: BuildPlan, ingredients: Ingredients, texts: Mapping[str, PeriodText]) -> dict[str, Any]:

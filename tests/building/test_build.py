@@ -38,6 +38,7 @@ from pg_envs.models.checks import check_files
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.record import record
+from pg_envs.seals import Damaged
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
@@ -272,6 +273,53 @@ def test_a_stopped_build_goes_on_to_the_same_weights(plan, family, tmp_path, mon
     assert same(weights(family), weights(tmp_path / "stopped"))
     with pytest.raises(FileExistsError, match="finished family"):
         build_history(plan, tmp_path / "stopped")
+
+
+@pytest.fixture(scope="module")
+def half_built(random_base, small_questionnaire, tmp_path_factory):
+    """A folder with a plan and a build of it that was stopped: ``middle`` is finished, and so is the first stage of ``late``."""
+    folder, whole, calls = tmp_path_factory.mktemp("half"), period_building.sft, []
+
+    def stops_at_the_fourth(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(period_building, "sft", stops_at_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            build_history(write_plan(folder, random_base, small_questionnaire), folder / "it")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["it/middle/adapter_model.safetensors", "it/middle/quality.json", "it.work/late/pretrained/adapter_model.safetensors"]
+)
+def test_what_is_damaged_between_a_kill_and_going_on_is_not_built_upon(name, half_built, family, tmp_path):
+    shutil.copytree(half_built, tmp_path / "here")
+    path = tmp_path / "here" / name
+    another(path)
+    with pytest.raises(Damaged, match=rf"{path} is damaged: expected SHA-256 .*; remove the folder {path.parent} to have it made again"):
+        build_history(tmp_path / "here" / "plan.toml", tmp_path / "here" / "it")
+    shutil.rmtree(path.parent)
+    build_history(tmp_path / "here" / "plan.toml", tmp_path / "here" / "it")
+    assert same(weights(family), weights(tmp_path / "here" / "it"))
+
+
+def test_what_is_damaged_before_the_last_period_is_done_is_not_vouched_for(plan, tmp_path, monkeypatch):
+    whole = building.build_chain
+
+    def damages(*arguments):
+        whole(*arguments)
+        if arguments[2] == ("early",):
+            another(tmp_path / "family" / "middle" / "adapter_model.safetensors")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "build_chain", damages)
+        with pytest.raises(Damaged, match=r"middle/adapter_model\.safetensors is damaged"):
+            build_history(plan, tmp_path / "family")
+    assert not (tmp_path / "family" / "history.json").exists()
 
 
 def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
