@@ -6,13 +6,14 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pg_envs.alone import alone_in
+from pg_envs.alone import alone_in, end_with_parent
 from pg_envs.building.base import make_base
 from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
@@ -74,6 +75,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
         CannotWrite: If the disk does not take what is made; what was finished is kept.
+        ChildProcessError: If a process that builds chains beside others died; the others' chains are finished first.
         Damaged: If a file of something that was finished is missing or has changed.
         PlanError: If the plan cannot be carried out, ``out`` has no name, or what is begun there is of another plan, or not known to be
             of this one.
@@ -167,11 +169,32 @@ def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodTe
             report(f"building {', '.join(job[2])}", n_done, len(jobs))
             build_chain(*job)
         return
-    with ProcessPoolExecutor(min(plan.workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_build_chain_apart, *job) for job in jobs]
-        for n_done, (future, job) in enumerate(zip(futures, jobs, strict=True)):
-            report(f"building {', '.join(job[2])}", n_done, len(jobs))
-            future.result()
+    with ThreadPoolExecutor(plan.workers) as threads:
+        futures = [threads.submit(_in_a_process, job) for job in jobs]
+        try:
+            for n_done, (future, job) in enumerate(zip(futures, jobs, strict=True)):
+                report(f"building {', '.join(job[2])}", n_done, len(jobs))
+                future.result()
+        except KeyboardInterrupt:
+            # Those that wait must not begin after a Ctrl-C, which all that run have had too.
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def _in_a_process(job: tuple[Any, ...]) -> None:
+    """Build a chain in a process of its own, so that it is known which one died.
+
+    Raises:
+        ChildProcessError: If the process died.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
+        try:
+            pool.submit(_build_chain_apart, *job).result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                f"the process that built {', '.join(job[2])} died, as one does that the system kills for want of memory; what was finished "
+                "is kept, and the same command goes on with it; fewer workers need less memory"
+            ) from error
 
 
 def build_chain(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText], ingredients: Ingredients) -> None:

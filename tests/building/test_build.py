@@ -5,11 +5,15 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 import torch
 from fsspec.implementations.local import LocalFileSystem
@@ -322,9 +326,68 @@ def test_what_is_damaged_before_the_last_period_is_done_is_not_vouched_for(plan,
     assert not (tmp_path / "family" / "history.json").exists()
 
 
-def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
+def side_by_side(plan):
+    """The plan with its two chains built at the same time."""
     plan.write_text(plan.read_text().replace("[text]", "workers = 2\n[text]", 1))
-    build_history(plan, tmp_path / "two")
+    return plan
+
+
+def workers_of(process):
+    """The processes that another has started to build chains."""
+    return [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def until(met, wait_s=120):
+    """Wait for something."""
+    deadline = time.monotonic() + wait_s
+    while not met():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def is_gone(process):
+    """Whether a process has ended; one that nobody has asked about yet has, too."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_processes_of_a_build_that_was_killed_end_with_it(plan, tmp_path):
+    command = [sys.executable, "-m", "pg_envs.cli", "build-history", str(side_by_side(plan)), "--out", str(tmp_path / "it")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: len(workers_of(process)) == 2)
+            workers = workers_of(process)
+        finally:
+            process.kill()
+    try:
+        until(lambda: all(map(is_gone, workers)))
+    finally:
+        for worker in workers:
+            if not is_gone(worker):
+                worker.kill()
+
+
+def dies_in_early(plan, places, chain, *ingredients):
+    """Stands for a process that the system kills."""
+    if chain == ("early",):
+        os.kill(os.getpid(), signal.SIGKILL)
+    for label in chain:
+        (places.out / label).mkdir()
+
+
+def test_a_process_that_died_is_named_and_the_others_finish(plan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(building, "_build_chain_apart", dies_in_early)
+    assert cli.main(["build-history", str(side_by_side(plan)), "--out", str(tmp_path / "it")]) == 1
+    said = capsys.readouterr().err
+    assert "pg-envs: ChildProcessError: the process that built early died" in said
+    assert "the same command goes on with it; fewer workers need less memory" in said
+    assert {path.name for path in (tmp_path / "it").iterdir()} == {"middle", "late"}
+
+
+def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
+    build_history(side_by_side(plan), tmp_path / "two")
     assert same(weights(family), weights(tmp_path / "two"))
 
 
