@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from agents.base import Agent, AgentConfig
-from pg_envs.plain_json import Limits, read_plain_json
+from pg_envs.hashed_json import read_hashed_json
+from pg_envs.plain_json import Limits
 from pg_envs.ranks import is_first
-from pg_envs.results import write_json
+from pg_envs.results import write_hashed_json
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ class VoteMemory:
     def keep(self, century: int, votes: np.ndarray) -> None:
         """Remember a century's (Q,) mean votes; the first of several processes writes all to the file."""
         self._seen[century] = votes
-        kept = {key: [None if np.isnan(v) else v for v in vote.tolist()] for key, vote in self._seen.items()}
+        kept = {str(key): [None if np.isnan(v) else v for v in vote.tolist()] for key, vote in self._seen.items()}
         if is_first():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.path, kept)
+            write_hashed_json(self.path, kept)
 
     def recall(self, century: int) -> None:
         """Take a century's votes from the file.
@@ -104,7 +105,7 @@ class VoteMemory:
             ValueError: If they are not in there.
         """
         try:
-            kept = read_plain_json(self.path, ValueError, "it is damaged", Limits(max_bytes=64 << 20))
+            kept = read_hashed_json(self.path, ValueError, "it is damaged", Limits(max_bytes=64 << 20))
             self._seen[century] = np.array(kept[str(century)], np.float64)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing import parent_process
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -48,6 +51,21 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def end_with_parent() -> None:
+    """Have this process killed as soon as the one that started it has ended, which held a folder for both.
+
+    Without that it would go on working in a folder that the next process takes for free.
+    """
+    threading.Thread(target=_await_the_parent, daemon=True).start()
+
+
+def _await_the_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _holder(path: Path) -> str:

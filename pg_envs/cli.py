@@ -167,8 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"pg-envs: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except (CannotWrite, MemoryError, RuntimeError) as error:
-        if not isinstance(error, CannotWrite) and not is_out_of_memory(error):
+    except (CannotWrite, ChildProcessError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, CannotWrite | ChildProcessError) and not is_out_of_memory(error):
             raise
         print(f"pg-envs: {type(error).__name__}: {error}", file=sys.stderr)
         return EXIT_BROKEN

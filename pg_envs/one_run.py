@@ -18,7 +18,7 @@ from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
 from pg_envs.ranks import by_first, is_first
 from pg_envs.result_files import read_result
-from pg_envs.results import BASELINES, make_result, plain, skill, upstream_export, versions, write_json
+from pg_envs.results import BASELINES, make_result, plain, skill, upstream_export, versions, write_hashed_json, write_json
 from pg_envs.run_folder import (
     BEGIN_ANEW,
     CONFIG,
@@ -138,7 +138,7 @@ class OneRun:
         for act in progress.acts:
             check_policy_files(act, self.folder)
         remove_unfinished(self.folder, self._env.unwrapped.history.labels, progress.acts)
-        write_json(self.folder / CONFIG, self.config)
+        write_hashed_json(self.folder / CONFIG, self.config)
         return under_versions(progress, versions(), self._env.unwrapped.history.labels)
 
     def _carry_out(self, resumed: bool) -> dict[str, Any]:
@@ -184,12 +184,12 @@ class OneRun:
     def _write(self, result: dict[str, Any]) -> None:
         """Keep the result so far. All processes have made it, as they may have to measure something together for it."""
         if is_first():
-            write_json(self.folder / "result.json", result)
+            write_hashed_json(self.folder / "result.json", result)
 
     def _end(self, result: dict[str, Any], export: dict[str, Any]) -> None:
         write_json(self.folder / "upstream.json", export)
         plot_trajectory(result, self.folder / "trajectory.png")
-        write_json(self.folder / "result.json", result)
+        write_hashed_json(self.folder / "result.json", result)
 
     def _note_act(self, inner: ProgressEnv, policy: Any) -> None:
         """Keep what the agent has done, before it is judged."""

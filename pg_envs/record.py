@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +20,13 @@ from pg_envs.plain_json import read_plain_json
 from pg_envs.progress import report
 from pg_envs.results import versions, write_json
 from pg_envs.run_folder import has_begun
-from pg_envs.storage import file_sha256, naming
+from pg_envs.seals import hashes_in
+from pg_envs.storage import damage, making, naming
 from pg_envs.values.measure import Mode
 from pg_envs.values.open_questions import OPEN_QUESTIONS
 from pg_envs.values.questionnaire import load_questionnaire
+
+logger = logging.getLogger(__name__)
 
 REPLY_SEED = 0
 
@@ -74,15 +77,18 @@ def record(
     with alone_in(partial), closing(live):
         if out.exists():
             raise FileExistsError(f"{out} was made by another process in the meantime")
-        _begin(partial, manifest)
+        manifest = _begin(partial, manifest)
         for century, label in enumerate(live.labels):
             report(f"{label}: the humans are asked", century, live.n_centuries)
-            if not (partial / label).exists():
-                _record_century(live, century, partial / label)
+            if (partial / label).exists():
+                manifest = _held_to_its_hashes(manifest, partial / label)
+            else:
+                manifest = _record_century(live, century, partial / label, manifest)
         names = [data_file(label, kind) for label in live.labels for kind in KINDS]
-        write_json(partial / MANIFEST, replace(manifest, files={name: file_sha256(partial / name) for name in names}).to_json())
-        (partial / LOCK_FILE).unlink()
-        os.rename(partial, out)
+        write_json(partial / MANIFEST, replace(manifest, files={name: manifest.files[name] for name in names}).to_json())
+        with naming(out):
+            (partial / LOCK_FILE).unlink()
+            os.rename(partial, out)
     return out
 
 
@@ -107,17 +113,17 @@ def _describe(live: LiveHistory, questionnaire: str) -> Manifest:
     )
 
 
-def _begin(partial: Path, manifest: Manifest) -> None:
-    """Begin a recording in its folder, or make sure that what lies there is the beginning of this one."""
+def _begin(partial: Path, manifest: Manifest) -> Manifest:
+    """Begin a recording in its folder, or make sure that what lies there is the beginning of this one; the manifest with its hashes."""
     if not has_begun(partial):
         write_json(partial / MANIFEST, manifest.to_json())
-    _check_beginning(partial, manifest)
+    return replace(manifest, files=_check_beginning(partial, manifest))
 
 
-def _check_beginning(partial: Path, manifest: Manifest) -> None:
-    """Refuse a folder that holds anything but the beginning of this recording."""
+def _check_beginning(partial: Path, manifest: Manifest) -> dict[str, str]:
+    """Refuse a folder that holds anything but the beginning of this recording; the SHA-256 of the files that were finished."""
     if not has_begun(partial):
-        return
+        return {}
     path, ours = partial / MANIFEST, manifest.to_json()
     remedy = f"{partial} is not the beginning of a recording; move it away, or choose another folder"
     try:
@@ -133,17 +139,46 @@ def _check_beginning(partial: Path, manifest: Manifest) -> None:
             f"{partial} is the beginning of another recording: {key}: expected {ours[key]!r}, found {theirs.get(key)!r}; "
             "remove it to begin anew, or choose another folder"
         )
+    files = theirs.get("files")
+    if not isinstance(files, dict) or not all(isinstance(sha256, str) for sha256 in files.values()):
+        raise RecordingError(f"{path}: files: expected an object of texts, found {str(files)[:200]}; {remedy}")
+    return files
 
 
-def _record_century(live: LiveHistory, century: int, folder: Path) -> None:
-    """Ask a century's humans everything, in the order of an episode, and write it to ``folder`` in one go."""
+def _held_to_its_hashes(manifest: Manifest, folder: Path) -> Manifest:
+    """The manifest, to whose hashes the finished century in ``folder`` was held.
+
+    Raises:
+        RecordingError: If a file is missing or has changed.
+    """
+    names = [data_file(folder.name, kind) for kind in KINDS]
+    if not manifest.files.keys() & set(names):
+        logger.warning("%s was recorded by a version that noted no hashes: damage before now is not seen", folder)
+        return _with_hashes(manifest, folder, folder.name)
+    for name in names:
+        if fault := damage(folder.parent / name, manifest.files.get(name, "none")):
+            raise RecordingError(f"{fault}; remove the folder {folder} to have this century recorded again")
+    return manifest
+
+
+def _with_hashes(manifest: Manifest, folder: Path, label: str) -> Manifest:
+    """The manifest with the hashes of a century's files, which lie in ``folder``."""
+    return replace(manifest, files={**manifest.files, **{f"{label}/{name}": sha256 for name, sha256 in hashes_in(folder).items()}})
+
+
+def _record_century(live: LiveHistory, century: int, folder: Path, manifest: Manifest) -> Manifest:
+    """Ask a century's humans everything, in the order of an episode, and write it to ``folder`` in one go.
+
+    Returns:
+        The manifest with the files' hashes, which is written first: whatever lies in ``folder`` is held to it.
+    """
     human, items = live.human(century), live.survey.questionnaire.items
     probabilities = live.option_probabilities(human, items)
     values = live.human_values(century)
     replies = live.respond(human, OPEN_QUESTIONS, np.random.default_rng(REPLY_SEED))
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    with naming(folder):
+    with making(folder) as temporary:
         temporary.mkdir()
         write_century(temporary, items, probabilities, values, dict(zip(OPEN_QUESTIONS, replies, strict=True)))
-        os.rename(temporary, folder)
+        manifest = _with_hashes(manifest, temporary, folder.name)
+        write_json(folder.parent / MANIFEST, manifest.to_json())
+    return manifest

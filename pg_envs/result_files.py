@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pg_envs.plain_json import Limits, read_plain_json
+from pg_envs.hashed_json import read_hashed_json
+from pg_envs.plain_json import Limits
 from pg_envs.result_schema import REMEDY, ResultError, check_result
 
 LIMITS = Limits(max_bytes=4 << 20, max_depth=10, max_text=10_000)
@@ -20,7 +21,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file or folder, or no result in the folder.
-        ResultError: If the file is too large, no JSON, or no result.
+        ResultError: If the file is too large, no JSON, no result, or not what its own SHA-256 is of; one without is read.
     """
     file = path / "result.json" if path.is_dir() else path
     if not file.is_file():
@@ -28,4 +29,4 @@ def read_result(path: Path) -> dict[str, Any]:
             raise FileNotFoundError(f"{path}: no century was finished; go on with: pg-envs run --resume {path}")
         found = "it has no result.json" if path.is_dir() else "there is no such file"
         raise FileNotFoundError(f"no run at {path}: {found}; expected the folder of a pg-envs run, or its result.json")
-    return check_result(str(file), read_plain_json(file, ResultError, REMEDY, LIMITS))
+    return check_result(str(file), read_hashed_json(file, ResultError, REMEDY, LIMITS))

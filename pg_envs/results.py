@@ -12,6 +12,7 @@ import numpy as np
 
 import pg_envs
 from pg_envs.env import ProgressEnv
+from pg_envs.hashed_json import with_own_hash
 from pg_envs.models.ref import ModelRef
 from pg_envs.storage import write_text
 from pg_envs.values.dimensions import DIMENSIONS
@@ -25,6 +26,11 @@ PACKAGES = ("gymnasium", "numpy", "torch", "transformers", "trl", "peft", "datas
 def write_json(path: Path, data: Any) -> None:
     """Write JSON, as ``pg_envs.storage.write_text`` does."""
     write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
+
+
+def write_hashed_json(path: Path, data: dict[str, Any]) -> None:
+    """Write an object as ``write_json`` does, with its own SHA-256 (``pg_envs.hashed_json``)."""
+    write_json(path, with_own_hash(plain(data)))
 
 
 def plain(data: Any) -> Any:

@@ -2,7 +2,7 @@
 
 A century has two parts that cost much: the agent acts, and its policy is judged. ``progress.json`` is written between them, so a run
 that is killed while a policy is judged goes on with that policy. What an agent left of a century that it did not finish is removed.
-Policies that lie in the folder are noted with the SHA-256 of their files.
+Policies that lie in the folder are noted with the SHA-256 of their files, and both files hold their own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from pg_envs.alone import LOCK_FILE
+from pg_envs.hashed_json import read_hashed_json
 from pg_envs.models.ref import ModelRef
-from pg_envs.plain_json import Limits, read_plain_json
-from pg_envs.results import plain, write_json
+from pg_envs.plain_json import Limits
+from pg_envs.results import plain, write_hashed_json
 from pg_envs.storage import damage, file_sha256
 
 CONFIG, PROGRESS, POLICIES = "config.json", "progress.json", "policies"
@@ -88,7 +89,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path, remedy = folder / CONFIG, "restore it (result.json holds the same under config), or begin anew under another name"
     if not path.exists():
         raise FileNotFoundError(f"{folder} is not a run to resume: it has no {CONFIG}")
-    data: dict[str, Any] = read_plain_json(path, RunFolderError, remedy, LIMITS)
+    data: dict[str, Any] = read_hashed_json(path, RunFolderError, remedy, LIMITS)
     fits = isinstance(data, dict) and data.keys() == CONFIG_KEYS.keys()
     if not fits or any(type(data[key]) is not kind for key, kind in CONFIG_KEYS.items()) or data["seed"] < 0:
         raise RunFolderError(f"{path}: expected env and agent (texts), env_args and agent_args (objects), seed (0 or more); {remedy}")
@@ -106,7 +107,7 @@ def read_progress(folder: Path) -> Progress:
     path, remedy = folder / PROGRESS, BEGIN_ANEW
     if not path.exists():
         return Progress()
-    data = read_plain_json(path, RunFolderError, remedy, LIMITS)
+    data = read_hashed_json(path, RunFolderError, remedy, LIMITS)
     fits = isinstance(data, dict) and data.keys() == {"acts", "baselines", "versions"} and isinstance(data["acts"], list)
     if not fits or not all(map(_is_act, data["acts"])) or not _maps(data["baselines"], _is_score) or not _maps(data["versions"], _is_text):
         raise RunFolderError(
@@ -122,7 +123,7 @@ def read_progress(folder: Path) -> Progress:
 
 def write_progress(folder: Path, progress: Progress) -> None:
     """Note what was done, in one go."""
-    write_json(folder / PROGRESS, asdict(progress))
+    write_hashed_json(folder / PROGRESS, asdict(progress))
 
 
 def under_versions(progress: Progress, versions: dict[str, str], labels: Sequence[str]) -> Progress:

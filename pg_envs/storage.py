@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,10 @@ HOW_TO_GO_ON = {
     errno.EROFS: "mount it for writing",
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
+    errno.EIO: "check the disk, and whether there is room",
 }
+TORCH_CANNOT_WRITE = ("PytorchStreamWriter failed", "inline_container.cc", "iostream error")
+"""What torch says where the disk took less than it wrote; it does not say why."""
 
 
 class CannotWrite(OSError):
@@ -68,22 +72,37 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """A temporary name beside ``folder``, which the folder that was made there takes when the block ends; if it fails, that goes.
+
+    Raises:
+        CannotWrite: If the disk is full, read-only or broken.
+    """
+    temporary = folder.with_name(folder.name + ".tmp")
+    with naming(folder):
+        # Of one that was killed.
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            yield temporary
+            os.rename(temporary, folder)
+        except BaseException:
+            # Its space may be what the next attempt needs.
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+@contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn what a disk refuses in this block into an error that names ``path``: libraries, and Python's own ``write``, do not.
 
     Raises:
-        CannotWrite: Instead of an ``OSError`` of the disk's, or of safetensors' word for one; other errors are left alone.
+        CannotWrite: Instead of an ``OSError`` of the disk's, or of a library's word for one; other errors are left alone.
     """
     try:
         yield
     except CannotWrite:
         raise
-    except OSError as error:
-        if error.errno not in (*HOW_TO_GO_ON, errno.EIO):
-            raise
-        raise _cannot_write(path, error, error.errno) from error
     except Exception as error:
-        # safetensors writes by itself, and says what the disk said in a text only.
         number = _number_in(error)
         if number is None:
             raise
@@ -91,15 +110,19 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _number_in(error: Exception) -> int | None:
-    if type(error).__name__ != "SafetensorError":
-        return None
-    return next((number for number in HOW_TO_GO_ON if f"os error {number}" in str(error) or os.strerror(number) in str(error)), None)
+    """What the disk has said, as an ``errno``; None if it was not the disk."""
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in TORCH_CANNOT_WRITE):
+        return errno.EIO
+    # Copying a folder, and safetensors, which writes by itself, say it in a text only.
+    if isinstance(error, shutil.Error) or type(error).__name__ == "SafetensorError":
+        return next((number for number in HOW_TO_GO_ON if f"os error {number}" in str(error) or os.strerror(number) in str(error)), None)
+    return error.errno if isinstance(error, OSError) and error.errno in HOW_TO_GO_ON else None
 
 
 def _cannot_write(path: Path, error: Exception, number: int) -> CannotWrite:
-    remedy = HOW_TO_GO_ON.get(number, "check the disk")
     told = CannotWrite(
-        f"{path} cannot be written: {os.strerror(number)}; {remedy}, then go on as after a Ctrl-C; what was there before is as it was"
+        f"{path} cannot be written: {os.strerror(number)}; {HOW_TO_GO_ON[number]}, then go on as after a Ctrl-C; "
+        "what was there before is as it was"
     )
     told.errno = number
     return told

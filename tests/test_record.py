@@ -1,6 +1,7 @@
 """The command that makes a recording: what it leaves, and what it leaves when it is stopped."""
 
 import json
+import shutil
 
 import pytest
 from tests_support import TINY_FAMILY_CENTURIES
@@ -66,6 +67,50 @@ def test_a_stopped_recording_is_not_at_its_place_and_is_gone_on_with(command, ti
     assert main(command) == 0
     assert {name: (tmp_path / "it" / name).stat().st_mtime_ns for name in finished} == finished
     assert contents(tmp_path / "it") == contents(tiny_recording), "as if it had not been stopped"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "half", "empty", "removed"])
+def test_a_century_damaged_between_a_kill_and_going_on_is_named_and_recorded_again(
+    damage, command, tiny_recording, tmp_path, monkeypatch, capsys
+):
+    with monkeypatch.context() as patched:
+        stop_at(patched, 2)
+        assert main(command) == 130
+    path = tmp_path / "it.partial/C019/values.parquet"
+    data = path.read_bytes()
+    path.write_bytes({"flipped": bytes([data[0] ^ 1]) + data[1:], "half": data[:100]}.get(damage, b""))
+    if damage == "removed":
+        path.unlink()
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"{path} is damaged: expected SHA-256 " in said
+    assert f"; remove the folder {path.parent} to have this century recorded again" in said
+    assert not (tmp_path / "it").exists()
+    shutil.rmtree(path.parent)
+    assert main(command) == 0
+    assert contents(tmp_path / "it") == contents(tiny_recording), "as if nothing had happened"
+
+
+def test_centuries_of_a_version_that_noted_no_hashes_are_gone_on_with(command, tiny_recording, tmp_path, monkeypatch, caplog):
+    with monkeypatch.context() as patched:
+        stop_at(patched, 1)
+        assert main(command) == 130
+    manifest = json.loads((tmp_path / "it.partial/manifest.json").read_text())
+    (tmp_path / "it.partial/manifest.json").write_text(json.dumps({**manifest, "files": {}}))
+    assert main(command) == 0
+    assert "it.partial/C018 was recorded by a version that noted no hashes" in caplog.text
+    assert contents(tmp_path / "it") == contents(tiny_recording)
+
+
+@pytest.mark.parametrize("files", [None, [], {"C018/values.parquet": 1}])
+def test_a_beginning_whose_hashes_are_none_is_left_alone(files, command, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        stop_at(patched, 1)
+        assert main(command) == 130
+    path = tmp_path / "it.partial/manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "files": files}))
+    assert main(command) == 2
+    assert f"{path}: files: expected an object of texts, found " in capsys.readouterr().err
 
 
 def test_the_beginning_of_another_recording_is_not_gone_on_with(command, tmp_path, monkeypatch, capsys):

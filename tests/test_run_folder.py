@@ -11,10 +11,13 @@ from tests_support import files_of_at_most
 
 from agents.base import Agent
 from agents.baselines import Oracle
+from agents.forecast import VoteMemory
 from pg_envs.alone import InUse, alone_in
 from pg_envs.challenges.follow import FollowEnv
+from pg_envs.hashed_json import _say_once
 from pg_envs.models.ref import ModelRef
 from pg_envs.one_run import OneRun
+from pg_envs.result_files import read_result
 from pg_envs.result_schema import ResultError
 from pg_envs.results import versions
 from pg_envs.run_folder import (
@@ -186,8 +189,8 @@ def test_baselines_that_were_run_are_not_run_again(config, whole, tmp_path, monk
 
 
 def test_finished_run_is_not_run_again(config, whole, tmp_path):
-    made = json.loads(whole)
-    assert OneRun(tmp_path / "whole", config).carry_out() == made
+    made = OneRun(tmp_path / "whole", config).carry_out()
+    assert made == {key: value for key, value in json.loads(whole).items() if key != "sha256"}
     assert Writer.acted == []
     assert (tmp_path / "whole" / "result.json").read_bytes() == whole
 
@@ -197,7 +200,7 @@ def test_folder_of_another_run_is_left_alone(config, stopped):
     with pytest.raises(FileExistsError, match="holds another run"):
         OneRun(stopped, {**config, "seed": 4}).carry_out()
     assert (stopped / "progress.json").read_bytes() == before
-    assert json.loads((stopped / "config.json").read_text()) == config
+    assert read_config(stopped) == config
 
 
 def test_folder_in_which_a_run_was_killed_at_once_is_used(config, whole, tmp_path):
@@ -229,6 +232,70 @@ def test_damaged_file_is_named_and_the_others_stay(name, error, damage, config, 
     with pytest.raises(error, match=rf"{path}: .*; \w+"):
         OneRun(stopped, config).carry_out()
     assert {found: found.read_bytes() for found in stopped.rglob("*.json")} == before
+
+
+@pytest.fixture
+def stopped_forecaster(config, tmp_path, monkeypatch):
+    """A run like ``stopped``, of an agent that remembers votes."""
+    with monkeypatch.context() as patched:
+        stop_when_judged(patched, 2)
+        with pytest.raises(Stopped):
+            OneRun(tmp_path / "it", {**config, "agent": "simulated-extrapolative"}).carry_out()
+    return tmp_path / "it"
+
+
+def recalled(path):
+    """What a memory of votes says."""
+    memory = VoteMemory(path)
+    for century in (1, 2):
+        memory.recall(century)
+    return [votes.tolist() for votes in memory.up_to(2)]
+
+
+READ = {
+    "config.json": lambda path: read_config(path.parent),
+    "progress.json": lambda path: read_progress(path.parent),
+    "result.json": read_result,
+    "policies/votes.json": recalled,
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_no_flipped_bit_changes_what_is_read(name, stopped_forecaster):
+    path, read = stopped_forecaster / name, READ[name]
+    before, data, errors = read(path), path.read_bytes(), []
+    for at in range(0, len(data), max(1, len(data) // 300)):
+        for bit in range(8):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
+            try:
+                found = read(path)
+            except ValueError as error:
+                errors.append(str(error))
+                continue
+            # Spaces between values may change, and in a result the hash's key, under which nothing is read then.
+            assert ({key: found[key] for key in before} if name == "result.json" else found) == before
+    assert len(errors) > 1000
+    assert all(str(path) in error for error in errors)
+
+
+def test_a_flipped_digit_is_said_to_be_damage_and_the_run_does_not_go_on(config, stopped):
+    data = (stopped / "progress.json").read_bytes()
+    assert b'"n_queries": 3' in data
+    (stopped / "progress.json").write_bytes(data.replace(b'"n_queries": 3', b'"n_queries": 2', 1))
+    with pytest.raises(RunFolderError, match=r"progress\.json is damaged, or was edited: .*; restore it, or remove"):
+        OneRun(stopped, config).carry_out()
+
+
+def test_a_folder_of_a_version_that_wrote_no_hashes_is_gone_on_with(config, whole, stopped, caplog):
+    _say_once.cache_clear()
+    for name in ("config.json", "progress.json", "result.json"):
+        data = json.loads((stopped / name).read_text())
+        del data["sha256"]
+        (stopped / name).write_text(json.dumps(data))
+    OneRun(stopped, config).carry_out()
+    for name in ("config.json", "progress.json", "result.json"):
+        assert caplog.text.count(f"a {name} has no SHA-256 of its own, as earlier versions wrote none: damage") == 1
+    assert (stopped / "result.json").read_bytes() == whole
 
 
 def test_policies_are_not_removed_because_nobody_knows_of_them(config, stopped):
@@ -357,7 +424,7 @@ def test_baselines_of_anything_else_are_not(config, whole, tmp_path, other):
 @pytest.mark.usefixtures("no_baselines")
 def test_a_damaged_or_unfinished_sibling_is_done_without(config, whole, tmp_path):
     folder = tmp_path / "whole" / "result.json"
-    result = json.loads(whole)
+    result = {key: value for key, value in json.loads(whole).items() if key != "sha256"}
     for damaged in ("{", json.dumps({**result, "baselines": {}}), json.dumps({**result, "versions": {"torch": "other"}})):
         folder.write_text(damaged)
         with pytest.raises(pytest.fail.Exception, match="a baseline was run"):

@@ -6,18 +6,19 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pg_envs.alone import alone_in
+from pg_envs.alone import alone_in, end_with_parent
 from pg_envs.building.base import make_base
 from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
 from pg_envs.building.ingredients import Ingredients, gather, hashed_files, questionnaire_source, settled_base
-from pg_envs.building.period import PeriodBuild, build_period
+from pg_envs.building.period import PeriodBuild, build_period, seal_of_finished
 from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
 from pg_envs.building.quality import base_quality_of
 from pg_envs.building.texts import PeriodText, read_texts
@@ -30,6 +31,7 @@ from pg_envs.plain_json import Limits, read_plain_json
 from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
+from pg_envs.seals import hold_to_seal
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -72,6 +74,9 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
     Raises:
         FileExistsError: If ``out`` has a finished family.
         InUse: If another process builds there.
+        CannotWrite: If the disk does not take what is made; what was finished is kept.
+        ChildProcessError: If a process that builds chains beside others died; the others' chains are finished first.
+        Damaged: If a file of something that was finished is missing or has changed.
         PlanError: If the plan cannot be carried out, ``out`` has no name, or what is begun there is of another plan, or not known to be
             of this one.
         HistTextError: If there is no such text, or there are no such instructions, or they do not fit.
@@ -107,9 +112,15 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
             ingredients = _build_base(plan, plan.scratch, places, texts, ingredients)
         _build_periods(plan, places, texts, ingredients)
         family = Family(plan.name, plan.periods, plan.weights, plan.base)
-        family = replace(family, files=by_first(lambda: {name: hashed_files(out / name) for name in family.folders}))
+        family = replace(family, files=by_first(lambda: {name: _hashes(places, name) for name in family.folders}))
         by_first(lambda: write_json(out / FAMILY, family.to_json()))
     return family
+
+
+def _hashes(places: Places, name: str) -> dict[str, str]:
+    """Of the files of a finished folder, once it is known to be what it was when it was finished, days ago perhaps."""
+    hold_to_seal(places.out / name, seal_of_finished(places.work / name))
+    return hashed_files(places.out / name)
 
 
 def _identity(plan: BuildPlan, ingredients: Ingredients, texts: Mapping[str, PeriodText]) -> dict[str, Any]:
@@ -158,11 +169,32 @@ def _build_periods(plan: BuildPlan, places: Places, texts: Mapping[str, PeriodTe
             report(f"building {', '.join(job[2])}", n_done, len(jobs))
             build_chain(*job)
         return
-    with ProcessPoolExecutor(min(plan.workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_build_chain_apart, *job) for job in jobs]
-        for n_done, (future, job) in enumerate(zip(futures, jobs, strict=True)):
-            report(f"building {', '.join(job[2])}", n_done, len(jobs))
-            future.result()
+    with ThreadPoolExecutor(plan.workers) as threads:
+        futures = [threads.submit(_in_a_process, job) for job in jobs]
+        try:
+            for n_done, (future, job) in enumerate(zip(futures, jobs, strict=True)):
+                report(f"building {', '.join(job[2])}", n_done, len(jobs))
+                future.result()
+        except KeyboardInterrupt:
+            # Those that wait must not begin after a Ctrl-C, which all that run have had too.
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def _in_a_process(job: tuple[Any, ...]) -> None:
+    """Build a chain in a process of its own, so that it is known which one died.
+
+    Raises:
+        ChildProcessError: If the process died.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
+        try:
+            pool.submit(_build_chain_apart, *job).result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                f"the process that built {', '.join(job[2])} died, as one does that the system kills for want of memory; what was finished "
+                "is kept, and the same command goes on with it; fewer workers need less memory"
+            ) from error
 
 
 def build_chain(plan: BuildPlan, places: Places, chain: tuple[str, ...], texts: Mapping[str, PeriodText], ingredients: Ingredients) -> None:

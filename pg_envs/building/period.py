@@ -26,10 +26,15 @@ from pg_envs.models.trained import WEIGHTS
 from pg_envs.models.tuning import sft
 from pg_envs.ranks import by_first
 from pg_envs.results import write_json
+from pg_envs.seals import hold_to_seal, make_once, seal, seal_beside
+from pg_envs.storage import naming
 from pg_envs.values.items import Questionnaire
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+FINISHED = "finished"
+"""The last stage, which becomes the period's folder in the family."""
 
 
 @dataclass(frozen=True)
@@ -66,27 +71,40 @@ def build_period(build: PeriodBuild, questionnaire: Questionnaire, out: Path, wo
     """Build the period's model into the folder ``out``, unless it is there.
 
     Stages are kept in ``work`` and skipped when they are there; ``out`` appears when the model and its card are done.
+
+    Raises:
+        CannotWrite: If the disk does not take what is made; what was finished is kept.
+        Damaged: If a file of a finished stage, or of the period, is missing or has changed.
     """
     weights = WEIGHTS[build.plan.weights]
     if out.exists():
+        by_first(lambda: hold_to_seal(out, seal_of_finished(work)))
         return weights.name(build.start, out)
     model = _pretrain(build, work / "pretrained")
     model = _instruct(build, model, questionnaire, work)
     _, evaluation = questionnaire.split()
     quality = quality_of(model, build.base, build.text.held_out, evaluation.items)
-    by_first(lambda: _finish(build, Path(model.adapter or model.base), quality, work / "finished", out))
+    by_first(lambda: _finish(build, Path(model.adapter or model.base), quality, work, out))
     return weights.name(build.start, out)
 
 
-def _finish(build: PeriodBuild, made: Path, quality: Quality, finished: Path, out: Path) -> None:
+def seal_of_finished(work: Path) -> Path:
+    """Where the hashes of what was finished lie among the stages in ``work``, wherever in the family it is now."""
+    return seal_beside(work / FINISHED)
+
+
+def _finish(build: PeriodBuild, made: Path, quality: Quality, work: Path, out: Path) -> None:
     """Put the model, its card and what was measured into ``out`` in one go."""
-    shutil.rmtree(finished, ignore_errors=True)
-    shutil.copytree(made, finished)
-    if build.plan.weights == "lora":
-        name_base(finished, build.base.base if build.plan.base else f"{build.plan.name}/{BASE}")
-    write_card(finished, build.plan, build.label, build.text, build.ingredients, quality, build.neighbour)
-    quality.write(finished)
-    os.rename(finished, out)
+    finished = work / FINISHED
+    with naming(out):
+        shutil.rmtree(finished, ignore_errors=True)
+        shutil.copytree(made, finished)
+        if build.plan.weights == "lora":
+            name_base(finished, build.base.base if build.plan.base else f"{build.plan.name}/{BASE}")
+        write_card(finished, build.plan, build.label, build.text, build.ingredients, quality, build.neighbour)
+        quality.write(finished)
+        seal(finished)
+        os.rename(finished, out)
 
 
 def name_base(adapter: Path, base_name: str) -> None:
@@ -101,12 +119,15 @@ def name_base(adapter: Path, base_name: str) -> None:
 def _pretrain(build: PeriodBuild, out: Path) -> ModelRef:
     """Continued pretraining on the period's text."""
     plan = build.plan.pretraining
-    if not out.exists():
+
+    def train() -> None:
         n_excerpts = plan.n_excerpts
         if build.neighbour is not None and plan.n_excerpts_after_neighbour is not None:
             n_excerpts = plan.n_excerpts_after_neighbour
         pieces = excerpts(build.text.training, plan.excerpt_characters, n_excerpts, np.random.default_rng(build.seed))
         sft(build.start, pieces, out, build.seed, plan.tuning(build.plan.weights, build.plan.lora_rank))
+
+    make_once(out, train)
     return WEIGHTS[build.plan.weights].name(build.start, out)
 
 
@@ -138,11 +159,14 @@ def _instruct(build: PeriodBuild, model: ModelRef, questionnaire: Questionnaire,
         (wanted,) = read_table(seen_from(build.plan_folder, planted.table), [build.label])
         stages = planted.stages_after_neighbour if build.neighbour is not None else planted.stages
         return plant(model, wanted, build.text.training, questionnaire, stages, work, build.seed + 1)
-    if build.plan.instruction is not None:
+    if (plan := build.plan.instruction) is not None:
         out = work / "instructed"
-        if not out.exists():
-            rows = instructions(instruction_source(build.plan.instruction, build.plan_folder, build.label))
-            sft(model, rows, out, build.seed + 1, build.plan.instruction.tuning(build.plan.weights, build.plan.lora_rank))
+
+        def train() -> None:
+            rows = instructions(instruction_source(plan, build.plan_folder, build.label))
+            sft(model, rows, out, build.seed + 1, plan.tuning(build.plan.weights, build.plan.lora_rank))
+
+        make_once(out, train)
         return WEIGHTS[build.plan.weights].name(model, out)
     return model
 

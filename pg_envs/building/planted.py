@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pg_envs.models.ref import ModelRef, local_path
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.models.tuning import finetune
 from pg_envs.models.tuning_config import TuningConfig, trainer_arguments
+from pg_envs.seals import make_once
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import measure
@@ -103,7 +105,7 @@ def plant(
     out: Path,
     seed: int,
 ) -> ModelRef:
-    """Train an adapter until it is measured to hold ``wanted``; every stage is kept in ``out`` and skipped when it is there.
+    """Train an adapter until it is measured to hold ``wanted``; every stage is kept in ``out``, and skipped when it is there and as it was.
 
     The instrument reads a form's answers more or less sharply than they were drawn, so the values that answers are drawn from
     are corrected by what is measured on the *survey* half. The lessons are about all items, those of the evaluation half too:
@@ -128,7 +130,6 @@ def plant(
         if stage:
             drawn_from = np.clip(drawn_from + DAMPING * (wanted - measured), -1, 1)
         folder = out / f"lessons-{stage}"
-        if not folder.exists():
-            learn_lessons(model, book, texts, drawn_from, emphasis, n_steps, folder, seed + stage, learning_rate)
+        make_once(folder, partial(learn_lessons, model, book, texts, drawn_from, emphasis, n_steps, folder, seed + stage, learning_rate))
         model = start.with_adapter(folder)
     return model

@@ -15,9 +15,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from pg_envs.building.lessons import LETTER_FORMS, WHOLE_ANSWER_FORMS, Lesson, LessonBook, strong_profile
 from pg_envs.building.plan import ScratchPlan
+from pg_envs.models.checkpoints import SealCheckpoints, last_checkpoint
 from pg_envs.models.encoding import encode_answer, encode_prompts
 from pg_envs.models.loading import default_device, uses_bfloat16
-from pg_envs.models.tuning import last_checkpoint
+from pg_envs.storage import naming
 from pg_envs.values.dimensions import N_DIMENSIONS
 
 END_WEIGHT = 0.1
@@ -217,7 +218,8 @@ def train_steps(
         bf16=uses_bfloat16(device),
         seed=seed,
         save_steps=100,
-        save_total_limit=1,
+        # They are removed once the next one is sealed.
+        save_total_limit=None,
         logging_steps=20,
         disable_tqdm=True,
         report_to=[],
@@ -226,4 +228,6 @@ def train_steps(
     )
     dataset = BatchDataset(n_steps, seed, make_batch)
     trainer = trainer_class(model=model, args=arguments, train_dataset=dataset, data_collator=lambda batches: batches[0])
-    trainer.train(resume_from_checkpoint=last_checkpoint(work))
+    trainer.add_callback(SealCheckpoints())
+    with naming(work):
+        trainer.train(resume_from_checkpoint=last_checkpoint(work))

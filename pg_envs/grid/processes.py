@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
+from pg_envs.alone import end_with_parent
 from pg_envs.grid.cells import Cell
 from pg_envs.grid.engine import Engine, Tell
 
@@ -113,7 +113,7 @@ def _work(cell: Cell, log: Path, sender: Any) -> None:
     # Ctrl-C reaches all processes of a terminal; it is the grid that stops its runs, once each, and as Ctrl-C stops a run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Thread(target=_die_with_the_grid, daemon=True).start()
+    end_with_parent()
     with log.open("a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -123,11 +123,3 @@ def _work(cell: Cell, log: Path, sender: Any) -> None:
         # Not all of a long one: the grid reads only once this process has ended, and a full pipe would keep it from that. The log has all.
         sender.send(f"{type(error).__name__}: {error}"[:MAX_TOLD])
         raise
-
-
-def _die_with_the_grid() -> None:
-    """A run whose grid was killed must not go on: the next grid would run it a second time in the same folder."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGKILL)

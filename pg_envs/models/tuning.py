@@ -15,6 +15,7 @@ from peft import PeftModel
 from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
+from pg_envs.models.checkpoints import SealCheckpoints, last_checkpoint
 from pg_envs.models.checks import check_files
 from pg_envs.models.full_steps import FullSteps
 from pg_envs.models.labelled_only import score_labelled_only
@@ -91,7 +92,9 @@ def finetune(
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Watching(what, ref))
-        trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "trainer"))
+        trainer.add_callback(SealCheckpoints())
+        with naming(scratch):
+            trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "trainer"))
         # Gathered by all, where each holds a part.
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
 
@@ -145,14 +148,6 @@ def _can_save_work(trainer: Any, model: Any, config: TuningConfig) -> bool:
     whole = trainer.accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU)
     on_processor = default_device().type == "cpu"
     return on_processor and whole and not config.gradient_checkpointing and _inner(model).get_output_embeddings() is not None
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint of a trainer's folder, or None."""
-    # Written last, so that a checkpoint that has it is whole.
-    states = folder.glob("checkpoint-*/trainer_state.json")
-    steps = {int(state.parent.name.removeprefix("checkpoint-")): str(state.parent) for state in states}
-    return steps[max(steps)] if steps else None
 
 
 def batches_of_similar_length(dataset: Dataset, batch_size: int, seed: int) -> Dataset:

@@ -57,7 +57,8 @@ def trainer_arguments(config: TuningConfig, scratch: Path, seed: int) -> dict[st
         "gradient_checkpointing": config.gradient_checkpointing,
         "save_strategy": "no" if config.save_every_steps is None else "steps",
         "save_steps": config.save_every_steps or 0,
-        "save_total_limit": 1,
+        # They are removed once the next one is sealed; see ``SealCheckpoints``.
+        "save_total_limit": None,
         "report_to": [],
         "disable_tqdm": True,
         "logging_strategy": "no",

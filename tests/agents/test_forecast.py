@@ -102,6 +102,12 @@ def test_memory_survives_and_says_what_it_misses(tmp_path):
     assert len(again.up_to(4)) == 1
     with pytest.raises(ValueError, match="votes of century 3 cannot be read"):
         again.recall(3)
+    written = (tmp_path / "votes.json").read_text(encoding="utf-8")
+    (tmp_path / "votes.json").write_text(written.replace("1.0", "1.5", 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"votes\.json is damaged, or was edited"):
+        VoteMemory(tmp_path / "votes.json").recall(2)
+    (tmp_path / "votes.json").write_text('{"1": [0.5]}', encoding="utf-8")
+    again.recall(1)
     (tmp_path / "votes.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="votes\\.json"):
         again.recall(1)
@@ -158,7 +164,7 @@ def test_a_line_is_forecast_and_its_beginning_noted(env, tmp_path):
     assert agent.forecaster.lookahead == 2
     run_episode(env, agent, seed=0)
     assert agent.events == [{"century": "C014", "event": "votes of 1 centuries allow a forecast of order 0, not 1"}]
-    assert sorted(json.loads((tmp_path / "votes.json").read_text())) == ["1", "2", "3", "4", "5", "6"]
+    assert sorted(json.loads((tmp_path / "votes.json").read_text())) == ["1", "2", "3", "4", "5", "6", "sha256"]
 
 
 def test_lookahead_follows_the_environment(tmp_path):

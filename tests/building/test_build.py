@@ -5,11 +5,15 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 import torch
 from fsspec.implementations.local import LocalFileSystem
@@ -38,6 +42,7 @@ from pg_envs.models.checks import check_files
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.record import record
+from pg_envs.seals import Damaged
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
@@ -274,9 +279,115 @@ def test_a_stopped_build_goes_on_to_the_same_weights(plan, family, tmp_path, mon
         build_history(plan, tmp_path / "stopped")
 
 
-def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
+@pytest.fixture(scope="module")
+def half_built(random_base, small_questionnaire, tmp_path_factory):
+    """A folder with a plan and a build of it that was stopped: ``middle`` is finished, and so is the first stage of ``late``."""
+    folder, whole, calls = tmp_path_factory.mktemp("half"), period_building.sft, []
+
+    def stops_at_the_fourth(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(period_building, "sft", stops_at_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            build_history(write_plan(folder, random_base, small_questionnaire), folder / "it")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["it/middle/adapter_model.safetensors", "it/middle/quality.json", "it.work/late/pretrained/adapter_model.safetensors"]
+)
+def test_what_is_damaged_between_a_kill_and_going_on_is_not_built_upon(name, half_built, family, tmp_path):
+    shutil.copytree(half_built, tmp_path / "here")
+    path = tmp_path / "here" / name
+    another(path)
+    with pytest.raises(Damaged, match=rf"{path} is damaged: expected SHA-256 .*; remove the folder {path.parent} to have it made again"):
+        build_history(tmp_path / "here" / "plan.toml", tmp_path / "here" / "it")
+    shutil.rmtree(path.parent)
+    build_history(tmp_path / "here" / "plan.toml", tmp_path / "here" / "it")
+    assert same(weights(family), weights(tmp_path / "here" / "it"))
+
+
+def test_what_is_damaged_before_the_last_period_is_done_is_not_vouched_for(plan, tmp_path, monkeypatch):
+    whole = building.build_chain
+
+    def damages(*arguments):
+        whole(*arguments)
+        if arguments[2] == ("early",):
+            another(tmp_path / "family" / "middle" / "adapter_model.safetensors")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "build_chain", damages)
+        with pytest.raises(Damaged, match=r"middle/adapter_model\.safetensors is damaged"):
+            build_history(plan, tmp_path / "family")
+    assert not (tmp_path / "family" / "history.json").exists()
+
+
+def side_by_side(plan):
+    """The plan with its two chains built at the same time."""
     plan.write_text(plan.read_text().replace("[text]", "workers = 2\n[text]", 1))
-    build_history(plan, tmp_path / "two")
+    return plan
+
+
+def workers_of(process):
+    """The processes that another has started to build chains."""
+    return [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def until(met, wait_s=120):
+    """Wait for something."""
+    deadline = time.monotonic() + wait_s
+    while not met():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def is_gone(process):
+    """Whether a process has ended; one that nobody has asked about yet has, too."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_processes_of_a_build_that_was_killed_end_with_it(plan, tmp_path):
+    command = [sys.executable, "-m", "pg_envs.cli", "build-history", str(side_by_side(plan)), "--out", str(tmp_path / "it")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: len(workers_of(process)) == 2)
+            workers = workers_of(process)
+        finally:
+            process.kill()
+    try:
+        until(lambda: all(map(is_gone, workers)))
+    finally:
+        for worker in workers:
+            if not is_gone(worker):
+                worker.kill()
+
+
+def dies_in_early(plan, places, chain, *ingredients):
+    """Stands for a process that the system kills."""
+    if chain == ("early",):
+        os.kill(os.getpid(), signal.SIGKILL)
+    for label in chain:
+        (places.out / label).mkdir()
+
+
+def test_a_process_that_died_is_named_and_the_others_finish(plan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(building, "_build_chain_apart", dies_in_early)
+    assert cli.main(["build-history", str(side_by_side(plan)), "--out", str(tmp_path / "it")]) == 1
+    said = capsys.readouterr().err
+    assert "pg-envs: ChildProcessError: the process that built early died" in said
+    assert "the same command goes on with it; fewer workers need less memory" in said
+    assert {path.name for path in (tmp_path / "it").iterdir()} == {"middle", "late"}
+
+
+def test_chains_side_by_side_give_the_same_family(plan, family, tmp_path):
+    build_history(side_by_side(plan), tmp_path / "two")
     assert same(weights(family), weights(tmp_path / "two"))
 
 
