@@ -98,6 +98,11 @@ def commit_of(repository: Repository) -> str:
     return _commit_of(repository, _cache_folder())
 
 
+def in_cache(repository: Repository) -> bool:
+    """Whether the cache has all of it; the hub is not asked."""
+    return repository.first_lack(_snapshot(repository)) is None
+
+
 def fetch(repository: Repository) -> Path:
     """The folder of the repository's files, fetched if the cache lacks any; what is fetched, and its size, is said before.
 

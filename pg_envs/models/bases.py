@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch
+from pg_envs.hub import MAIN, HubError, Repository, commit_of, fetch, in_cache
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 
 INDEX = "model.safetensors.index.json"
@@ -30,6 +30,14 @@ UNWANTED = ("*/*", "*.py")
 # One of these is what a tokenizer is made from.
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
 
+_named_by_files: set[tuple[str, str | None]] = set()
+"""Bases of the hub, with their revisions, that are taken from the cache or not at all."""
+
+
+def take_from_cache_only(refs: Iterable[ModelRef]) -> None:
+    """Never ask the hub for these models' bases in this process: a file names them, and files do not decide whom a machine talks to."""
+    _named_by_files.update((ref.base, ref.revision) for ref in refs)
+
 
 def base_folder(ref: ModelRef) -> Path:
     """The folder of the base's files; a hub id's is fetched if the cache lacks it.
@@ -41,7 +49,7 @@ def base_folder(ref: ModelRef) -> Path:
     if local is not None:
         return local
     try:
-        return fetch(_repository(ref))
+        return fetch(_allowed(ref))
     except HubError as error:
         raise ModelRefError(str(error)) from error
 
@@ -55,7 +63,7 @@ def pinned(ref: ModelRef) -> ModelRef:
     if local_path(ref.base) is not None:
         return ref
     try:
-        return replace(ref, revision=commit_of(_repository(ref)))
+        return replace(ref, revision=commit_of(_allowed(ref)))
     except HubError as error:
         raise ModelRefError(str(error)) from error
 
@@ -106,6 +114,17 @@ def _first_lacking_shard(folder: Path, weights: set[str]) -> str | None:
         return f"no readable {INDEX}"
     missing = sorted(listed - weights)
     return f"no {missing[0]}, which {INDEX} lists ({len(missing)} of {len(listed)} files are missing)" if missing else None
+
+
+def _allowed(ref: ModelRef) -> Repository:
+    """The base's repository, if the hub may be asked for it or need not be."""
+    repository = _repository(ref)
+    if (ref.base, ref.revision) in _named_by_files and not in_cache(repository):
+        raise ModelRefError(
+            f"{ref}: its base is not on this machine, and only a file names it, for which nothing is fetched; "
+            f"if you want it, fetch it first with: {repository.download_command}"
+        )
+    return repository
 
 
 def _repository(ref: ModelRef) -> Repository:
