@@ -13,6 +13,9 @@ from pg_envs.alone import alone_in
 from pg_envs.display import LiveDisplay, print_result, quieten_libraries
 from pg_envs.env import ProgressEnv
 from pg_envs.history.live import LiveHistory
+from pg_envs.models.bases import take_from_cache_only
+from pg_envs.models.ref import ModelRef
+from pg_envs.models.space import AnyModelSpace
 from pg_envs.plots import plot_trajectory
 from pg_envs.plugins import find_agent, make_config
 from pg_envs.progress import reporting_to
@@ -142,7 +145,7 @@ class OneRun:
         return under_versions(progress, versions(), self._env.unwrapped.history.labels)
 
     def _carry_out(self, resumed: bool) -> dict[str, Any]:
-        folder, config, agent = self.folder, self.config, self._agent
+        config, agent = self.config, self._agent
         started = time.perf_counter()
         done = self._progress.acts
         agent.events.extend(self._progress.events)
@@ -156,7 +159,7 @@ class OneRun:
                 self._write(self._result(inner))
 
         try:
-            policies = tuple(policy_from_record(act.policy, folder) for act in done)
+            policies = self._policies()
             inner = run_episode(
                 self._env, agent, config["seed"], policies, tuple(act.n_queries for act in done), on_act=self._note_act, on_step=judged
             )
@@ -174,6 +177,16 @@ class OneRun:
         result = plain(result)
         by_first(lambda: self._end(result, export))
         return result
+
+    def _policies(self) -> tuple[Any, ...]:
+        """What was submitted before. Bases that neither the history nor the configuration has are named by the run's files alone."""
+        env = self._env.unwrapped
+        policies = tuple(policy_from_record(act.policy, self.folder) for act in self._progress.acts)
+        models = {ref for ref in policies if isinstance(ref, ModelRef)}
+        if models and isinstance(env.action_space, AnyModelSpace):
+            known = {(ref.base, ref.revision) for ref in (*env.action_space.examples, env.initial_policy)}
+            take_from_cache_only(ref for ref in models if (ref.base, ref.revision) not in known)
+        return policies
 
     def _result(self, inner: ProgressEnv) -> dict[str, Any]:
         """What has been judged so far; the agent may have acted once more."""

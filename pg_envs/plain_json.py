@@ -40,10 +40,7 @@ def read_plain_json(file: Path, fault: type[ValueError], remedy: str, limits: Li
         OSError: If the file cannot be opened.
     """
     limits = limits or Limits()
-    with file.open("rb") as stream:
-        content = stream.read(limits.max_bytes + 1)
-    if len(content) > limits.max_bytes:
-        raise fault(f"{file}: expected at most {limits.max_bytes} bytes, found more; {remedy}")
+    content = read_capped(file, limits.max_bytes, fault, remedy)
     try:
         data = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
@@ -53,6 +50,22 @@ def read_plain_json(file: Path, fault: type[ValueError], remedy: str, limits: Li
     if beyond:
         raise fault(f"{file}: {beyond}; {remedy}")
     return data
+
+
+def read_capped(file: Path, max_bytes: int, fault: type[ValueError], remedy: str) -> bytes:
+    """A file's bytes, of which no more than ``max_bytes`` are ever held.
+
+    Raises:
+        ValueError: Of the kind ``fault``, naming the file, if it has more; ``remedy`` is the end of the message.
+        OSError: If the file cannot be opened.
+    """
+    if "\0" in str(file):
+        raise fault(f"{str(file)!r}: no file has such a name; {remedy}")
+    with file.open("rb") as stream:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise fault(f"{file}: expected at most {max_bytes} bytes, found more; {remedy}")
+    return content
 
 
 def _refuse_constant(name: str) -> None:

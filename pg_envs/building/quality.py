@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
 
+from pg_envs.models.adapters import put_adapter
 from pg_envs.models.loading import load_base, load_tokenizer
-from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.results import write_json
 from pg_envs.values.dimensions import DIMENSIONS
@@ -196,5 +196,5 @@ def load_model(ref: ModelRef) -> Any:
     """The model with its adapter, in float32 on the processor."""
     model = load_base(ref, torch.float32, torch.device("cpu"))
     if ref.adapter is not None:
-        model = PeftModel.from_pretrained(model, loadable_name(ref.adapter))
+        model = put_adapter(model, ref, "default")
     return model

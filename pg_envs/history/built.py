@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pg_envs.history.base import HistoryError, are_labels
-from pg_envs.models.ref import ModelRef, ModelRefError, Weights, local_path
+from pg_envs.models.bases import pinned, take_from_cache_only
+from pg_envs.models.ref import ModelRef, ModelRefError, Weights
 from pg_envs.plain_json import read_plain_json
 from pg_envs.storage import damage
 
@@ -116,14 +117,7 @@ def _check_base(path: Path, family: Family) -> None:
         return
     try:
         base = ModelRef.parse(family.base)
+        take_from_cache_only([base])
+        pinned(base)
     except ModelRefError as error:
         raise HistoryError(f"{path}: base: {error}") from error
-    if local_path(base.base) is not None:
-        return
-    from huggingface_hub import try_to_load_from_cache
-
-    if not isinstance(try_to_load_from_cache(base.base, "config.json", revision=base.revision), str):
-        revision = f" --revision {base.revision}" if base.revision else ""
-        raise HistoryError(
-            f"{path}: its base {family.base!r} is not on this machine; fetch it first with: hf download {base.base}{revision}"
-        )

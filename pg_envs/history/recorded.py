@@ -13,7 +13,7 @@ from pg_envs.history.base import Survey, Values
 from pg_envs.history.model_history import ModelHistory
 from pg_envs.history.recording import MANIFEST, Manifest, RecordingError, read_manifest
 from pg_envs.history.recording_data import RecordedCentury
-from pg_envs.models.bases import is_here
+from pg_envs.models.bases import is_here, take_from_cache_only
 from pg_envs.models.conversation import Prompt, as_messages, as_prompt
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
 from pg_envs.models.space import AnyModelSpace
@@ -36,7 +36,8 @@ class RecordedHistory(ModelHistory):
     their last digits from machine to machine; a recording's do not.
 
     A policy that bears the name of a recorded century's model has that century's recorded values, and is not loaded; where a model of
-    that name is here, its weights must be those that were recorded.
+    that name is here, its weights must be those that were recorded. To be trained it must be on this machine: the hub is never asked for a
+    model because a manifest names it.
     """
 
     def __init__(
@@ -72,10 +73,16 @@ class RecordedHistory(ModelHistory):
                 f"{self.folder}: no century {missing[0]}: expected {labels[0]} to {labels[-1]}, found {has}; narrow centuries"
             )
         refs = dict(zip(manifest.centuries, manifest.refs, strict=True))
+        take_from_cache_only(manifest.refs)
         super().__init__(f"recorded:{manifest.name}", [refs[label] for label in labels], labels, survey, evaluation, engine, mode)
         self.policy_space = AnyModelSpace(self.refs)
         self._same_weights: dict[int, bool] = {}
         self._centuries = [RecordedCentury(self.folder, manifest, label, survey.questionnaire.items) for label in labels]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy in another process keeps to the cache there, too."""
+        self.__dict__.update(state)
+        take_from_cache_only(self.manifest.refs)
 
     def of_weights(self, century: int, ref: ModelRef) -> RecordedCentury | None:
         """A century's recorded answers, if they are those of ``ref``'s weights as they lie here; else None, which is logged."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pg_envs.models.ref import ModelRef, ModelRefError
 
-MAX_RANK = 4096
+MAX_RANK, MAX_LAYERS = 4096, 10_000
 NAME = re.compile(r"[\w.-]{1,200}")
 """A module's name, as opposed to a regular expression, which may take for ever to match."""
 
@@ -25,13 +25,13 @@ def check_adapter_config(ref: ModelRef, path: Path, config: dict[str, Any]) -> N
     Raises:
         ModelRefError: Naming the file, the field and what was expected.
     """
-    for key, (fits, expected) in FIELDS.items():
-        if key in config and not fits(config[key]):
-            raise _refusal(ref, path, key, config[key], expected)
-    # One of them has PEFT import a module that it names, others have it read further files, or change the base.
+    if "peft_type" not in config:
+        raise _refusal(ref, path, "peft_type", None, FIELDS["peft_type"][1])
+    # A field that is not known may have PEFT import a module that it names, read further files, or change the base.
     for key, value in config.items():
-        if key.endswith("_config") and value not in (None, {}):
-            raise _refusal(ref, path, key, value, "null")
+        fits, expected = FIELDS.get(key, (_is_nothing, "null or false, since this field is not known here"))
+        if not fits(value):
+            raise _refusal(ref, path, key, value, expected)
 
 
 def _refusal(ref: ModelRef, path: Path, key: str, value: Any, expected: str) -> ModelRefError:
@@ -57,23 +57,53 @@ def _are_names_or_none(value: Any) -> bool:
     return value is None or _are_names(value)
 
 
+def _is_nothing(value: Any) -> bool:
+    """Whether a field is left as if it were not there."""
+    return value is None or value is False or (isinstance(value, dict | list) and not value)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= 4096)
+
+
+def _are_layers_or_none(value: Any) -> bool:
+    numbers = value if isinstance(value, list) else [value]
+    return value is None or all(map(_is_whole(0, MAX_LAYERS), numbers))
+
+
 def _by_name(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or (isinstance(value, dict) and _are_names(list(value)) and all(map(fits, value.values())))
 
 
-_RANK, _NAMES = _is_whole(1, MAX_RANK), "names of modules, no regular expression"
+_RANK, _NAMES, _TRUTH = _is_whole(1, MAX_RANK), "names of modules, no regular expression", "true or false"
 FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "peft_type": (lambda value: value == "LORA", "LORA"),
-    "base_model_name_or_path": (lambda value: value is None or (isinstance(value, str) and len(value) <= 4096), "text"),
+    "task_type": (lambda value: value in (None, "CAUSAL_LM", "SEQ_CLS"), "CAUSAL_LM, SEQ_CLS or null"),
+    "base_model_name_or_path": (_is_text_or_none, "text"),
+    "revision": (_is_text_or_none, "text or null"),
+    "peft_version": (_is_text_or_none, "text or null"),
+    # Nothing is imported by this name as long as there is no megatron_config.
+    "megatron_core": (_is_text_or_none, "text or null"),
     "r": (_RANK, f"1 to {MAX_RANK}"),
     "lora_alpha": (_is_scale, "a number up to a million"),
+    "lora_dropout": (lambda value: _is_scale(value) and 0 <= value < 1, "a number from 0 to below 1"),
     "rank_pattern": (_by_name(_RANK), f"{_NAMES}, with 1 to {MAX_RANK}"),
     "alpha_pattern": (_by_name(_is_scale), f"{_NAMES}, with numbers up to a million"),
-    "target_modules": (_are_names_or_none, _NAMES),
+    "target_modules": (_are_names, _NAMES),
     "exclude_modules": (_are_names_or_none, _NAMES),
     "layers_pattern": (_are_names_or_none, _NAMES),
+    "layers_to_transform": (_are_layers_or_none, f"null, or whole numbers up to {MAX_LAYERS}"),
     "modules_to_save": (_are_names_or_none, _NAMES),
+    "bias": (lambda value: value == "none", "none"),
+    "use_rslora": (_is_truth, _TRUTH),
+    "fan_in_fan_out": (_is_truth, _TRUTH),
+    "inference_mode": (_is_truth, _TRUTH),
     "init_lora_weights": (lambda value: isinstance(value, bool) or value == "gaussian", "true, false or gaussian"),
-    "layer_replication": (lambda value: value is None, "null"),
+    # Sizes of what use_qalora would do, which must be null or false as every field that is not named here.
+    "qalora_group_size": (_is_whole(0, MAX_RANK), f"0 to {MAX_RANK}"),
 }
-"""Fields that are looked at, what they may be, and that in words; a field that is missing has PEFT's default."""
+"""Fields that may say something, what that may be, and that in words; a field that is missing has PEFT's default."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 
 from pg_envs.hub import cached, check_obtainable, commit_of, fetch
 from pg_envs.models.ref import ModelRef, ModelRefError, local_path
+from pg_envs.plain_json import read_capped
 from pg_envs.repository import MAIN, HubError, Repository
 
-INDEX = "model.safetensors.index.json"
+INDEX, ADAPTER_CONFIG = "model.safetensors.index.json", "adapter_config.json"
 # Weights, what reads text, and how the layers are laid out; no other weights' formats, no code, nothing from subfolders.
 WANTED = (
     "*.safetensors",
@@ -28,8 +30,18 @@ WANTED = (
     "merges.txt",
 )
 UNWANTED = ("*/*", "*.py")
+MAX_BYTES = 256 << 20
+"""Most of a file that is read as text; the tokenizers of the largest vocabularies have an eighth of it."""
 # One of these is what a tokenizer is made from.
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
+
+_named_by_files: set[tuple[str, str | None]] = set()
+"""Bases of the hub, with their revisions, that are taken from the cache or not at all."""
+
+
+def take_from_cache_only(refs: Iterable[ModelRef]) -> None:
+    """Never ask the hub for these models' bases in this process: a file names them, and files do not decide whom a machine talks to."""
+    _named_by_files.update((ref.base, ref.revision) for ref in refs)
 
 
 def base_folder(ref: ModelRef) -> Path:
@@ -42,7 +54,7 @@ def base_folder(ref: ModelRef) -> Path:
     if local is not None:
         return local
     try:
-        return fetch(_repository(ref))
+        return fetch(_allowed(ref))
     except HubError as error:
         raise ModelRefError(str(error)) from error
 
@@ -63,7 +75,7 @@ def pinned(ref: ModelRef) -> ModelRef:
     if local_path(ref.base) is not None:
         return ref
     try:
-        return replace(ref, revision=commit_of(_repository(ref)))
+        return replace(ref, revision=commit_of(_allowed(ref)))
     except HubError as error:
         raise ModelRefError(str(error)) from error
 
@@ -78,8 +90,8 @@ def check_bases(refs: Iterable[ModelRef]) -> None:
     for ref in sorted({ModelRef(ref.base, ref.revision) for ref in refs}, key=str):
         folder = local_path(ref.base)
         if folder is None:
-            of_hub.append(_repository(ref))
-        elif not folder.is_dir():
+            of_hub.append(_allowed(ref))
+        elif not os.path.isdir(folder):
             raise ModelRefError(f"{ref}: no model folder at {str(folder)!r}; give a folder with config.json, or a hub id")
         elif (lack := first_lack(folder)) is not None:
             raise ModelRefError(f"{ref}: {folder} has {lack}")
@@ -99,6 +111,11 @@ def remedy(ref: ModelRef) -> str:
 def first_lack(folder: Path) -> str | None:
     """What a model folder lacks ("no ..."), or None if every file is there; a file's inside is not looked at."""
     weights = {file.name for file in folder.glob("*.safetensors")}
+    if (folder / ADAPTER_CONFIG).exists():
+        # transformers would load it, whatever it says, and what it names.
+        return f"{ADAPTER_CONFIG}, and is no whole model alone: remove that, or name the adapter after a '+'"
+    if (excess := too_large(folder)) is not None:
+        return excess
     if not (folder / "config.json").is_file():
         return "no config.json"
     if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
@@ -112,14 +129,37 @@ def first_lack(folder: Path) -> str | None:
     return None
 
 
+def too_large(folder: Path) -> str | None:
+    """The first file of a model folder, weights aside, that is larger than any tokenizer's, in words; None if there is none."""
+    for file in sorted(path for pattern in WANTED[1:] for path in folder.glob(pattern)):
+        if file.stat().st_size > MAX_BYTES:
+            return f"{file.name} of {file.stat().st_size} bytes; expected at most {MAX_BYTES}"
+    return None
+
+
 def _first_lacking_shard(folder: Path, weights: set[str]) -> str | None:
     try:
-        listed = {str(name) for name in json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()}
+        content = read_capped(folder / INDEX, MAX_BYTES, ModelRefError, "fetch it again")
+        listed = {str(name) for name in json.loads(content)["weight_map"].values()}
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return f"no readable {INDEX}"
     missing = sorted(listed - weights)
     return f"no {missing[0]}, which {INDEX} lists ({len(missing)} of {len(listed)} files are missing)" if missing else None
 
 
+def _allowed(ref: ModelRef) -> Repository:
+    """The base's repository, if the hub may be asked for it or need not be."""
+    repository = _repository(ref)
+    if (ref.base, ref.revision) in _named_by_files and cached(repository) is None:
+        raise ModelRefError(
+            f"{ref}: its base is not on this machine, and only a file names it, for which nothing is fetched; "
+            f"if you want it, fetch it first with: {repository.download_command}"
+        )
+    return repository
+
+
 def _repository(ref: ModelRef) -> Repository:
-    return Repository(ref.base, ref.revision or MAIN, "model", WANTED, UNWANTED, first_lack)
+    try:
+        return Repository(ref.base, ref.revision or MAIN, "model", WANTED, UNWANTED, first_lack)
+    except HubError as error:
+        raise ModelRefError(str(error)) from error

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from pg_envs.models.adapter_config import check_adapter_config
-from pg_envs.models.bases import base_folder, first_lack, pinned, remedy
+from pg_envs.models.base_config import check_base_config
+from pg_envs.models.bases import ADAPTER_CONFIG, base_folder, first_lack, pinned, remedy
 from pg_envs.models.ref import ASSET_PREFIX, ModelRef, ModelRefError, loadable_name, local_path
+from pg_envs.plain_json import read_capped
 from pg_envs.storage import file_sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
+MAX_CONFIG_BYTES = 16 << 20
 PEFT_RANK = 8
 """PEFT's own, where a configuration names none."""
 
@@ -76,7 +79,7 @@ def read_json(ref: ModelRef, path: Path) -> dict[str, Any]:
         ModelRefError: If the file is missing or damaged.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_capped(path, MAX_CONFIG_BYTES, ValueError, "no configuration is so large"))
     except FileNotFoundError as error:
         raise ModelRefError(f"{ref}: no file {path}") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -103,7 +106,7 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
         ModelRefError: If they are missing, damaged, do not fit each other, or say that they are for another base.
     """
     adapter = local_path(name)
-    if adapter is None or not adapter.is_dir():
+    if adapter is None or not os.path.isdir(adapter):
         raise ModelRefError(f"{ref}: no adapter folder at {name!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
     config = read_json(ref, adapter / ADAPTER_CONFIG)
     check_adapter_config(ref, adapter / ADAPTER_CONFIG, config)
@@ -117,17 +120,28 @@ def base_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights in ``ref``'s base, whose files lie in the folder ``base``.
 
     Raises:
-        ModelRefError: If files are missing or damaged.
+        ModelRefError: If files are missing or damaged, or the configuration says what it must not.
     """
-    if not base.is_dir():
+    if not os.path.isdir(base):
         raise ModelRefError(f"{ref}: no model folder at {str(base)!r}; give a folder with config.json, or a hub id")
     read_json(ref, base / "config.json")
     lack = first_lack(base)
     if lack is not None:
         raise ModelRefError(f"{ref}: {base} has {lack}")
+    return layers_shapes(ref, base)
+
+
+def layers_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
+    """As ``base_shapes``, whether or not there is a tokenizer.
+
+    Raises:
+        ModelRefError: As ``base_shapes``.
+    """
+    config = read_json(ref, base / "config.json")
     shapes: dict[str, tuple[int, ...]] = {}
     for file in sorted(base.glob("*.safetensors")):
         shapes.update(_shapes(ref, file))
+    check_base_config(ref, base / "config.json", config, len(shapes))
     return shapes
 
 
@@ -141,7 +155,7 @@ def _check_base_name(ref: ModelRef, trained_on: str) -> None:
         # What is bundled lies where it always does, under the name that its adapters give it.
         differ = trained_on != ref.base.removeprefix(ASSET_PREFIX)
     else:
-        differ = ours is not None and theirs is not None and theirs.is_dir() and ours.resolve() != theirs.resolve()
+        differ = ours is not None and theirs is not None and os.path.isdir(theirs) and ours.resolve() != theirs.resolve()
     if differ:
         raise ModelRefError(f"{ref}: the adapter was trained on another base, {trained_on!r}")
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations import is_fsdp_enabled, unset_hf_deepspeed_config
 
-from pg_envs.models.bases import base_folder
+from pg_envs.models.bases import base_folder, too_large
+from pg_envs.models.checks import layers_shapes
+from pg_envs.models.memory import is_out_of_memory
 from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.ranks import local_rank
 
@@ -87,18 +92,54 @@ def load_base(ref: ModelRef, dtype: torch.dtype, device: torch.device, auto_clas
     os.environ.setdefault(KERNELS_VARIABLE, KERNELS_KEPT)
     # A DeepSpeed training leaves word that every further model be loaded in parts. The next training says so again.
     unset_hf_deepspeed_config()
+    folder = base_folder(ref)
+    shapes = layers_shapes(ref, folder)
     try:
-        model: Any = auto_class.from_pretrained(
-            base_folder(ref),
+        _check_size(folder, sum(map(math.prod, shapes.values())))
+        model, found = auto_class.from_pretrained(
+            folder,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
             **kwargs,
         )
-    except (OSError, ValueError) as error:
-        raise ModelRefError(f"{ref}: the base does not load: {error}") from error
+    except Exception as error:  # a configuration of a stranger's can have transformers fail in any way
+        if is_out_of_memory(error):
+            raise
+        raise ModelRefError(f"{ref}: the base does not load: {type(error).__name__}: {error}") from error
+    # A head that the base does not have begins at random, and is trained.
+    head = (
+        () if auto_class is AutoModelForCausalLM else (key for key in found["missing_keys"] if not key.startswith(model.base_model_prefix))
+    )
+    if missing := sorted(found["missing_keys"] - set(head)):
+        raise ModelRefError(f"{ref}: the base is damaged: its weights lack {missing[0]} ({len(missing)} such)")
     model.config.use_cache = True
-    return model.to(device).eval()
+    model = model.to(device).eval()
+    check_finite(ref, "base", model.named_parameters())
+    return model
+
+
+def _check_size(folder: Path, n_numbers: int) -> None:
+    """Refuse a configuration that makes more weights than there are: the rest would be random, and take any amount of memory."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    with torch.device("meta"):
+        made = sum(weights.numel() for weights in AutoModelForCausalLM.from_config(config, trust_remote_code=False).parameters())
+    if made > n_numbers:
+        raise ValueError(f"config.json is of a model of {made:,} numbers, and the weights have {n_numbers:,}")
+
+
+def check_finite(ref: ModelRef, what: str, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+    """Refuse weights that are no finite numbers: answers would be none either.
+
+    Raises:
+        ModelRefError: Naming the first of them.
+    """
+    for name, tensor in weights:
+        # Of the ends only, which needs no memory of its own; not-a-number is handed on by both.
+        if tensor.is_floating_point() and tensor.numel() and not all(map(math.isfinite, map(float, tensor.detach().aminmax()))):
+            raise ModelRefError(f"{ref}: the {what} is damaged: {name} has numbers that are not finite")
 
 
 def load_tokenizer(ref: ModelRef) -> Any:
@@ -107,13 +148,21 @@ def load_tokenizer(ref: ModelRef) -> Any:
     Raises:
         ModelRefError: If it does not load, with the reason.
     """
+    folder = base_folder(ref)
+    if (excess := too_large(folder)) is not None:
+        raise ModelRefError(f"{ref}: {folder} has {excess}")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base_folder(ref), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelRefError(f"{ref}: the tokenizer does not load: {error}") from error
+        return _whole_tokenizer(ref, AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True))
+    except Exception as error:  # a tokenizer's files can have transformers, tokenizers and Jinja fail in any way
+        raise ModelRefError(f"{ref}: the tokenizer does not load: {type(error).__name__}: {error}") from error
+
+
+def _whole_tokenizer(ref: ModelRef, tokenizer: Any) -> Any:
+    """With a chat template that has been tried, and with something to fill up rows."""
     if tokenizer.chat_template is None:
         logger.info("%s has no chat template; using Alpaca's", ref)
         tokenizer.chat_template = ALPACA_TEMPLATE
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.apply_chat_template([{"role": "user", "content": "May I?"}], tokenize=False, add_generation_prompt=True)
     return tokenizer

@@ -112,17 +112,13 @@ def merge_adapters(adapters: Sequence[ModelRef], weights: Sequence[float], out: 
 
 def _mixed(adapters: Sequence[ModelRef], weights: Sequence[float]) -> PeftModel:
     """The adapters on layers without weights, and their mixture as the adapter called ``default``."""
-    from peft import PeftModel
+    from pg_envs.models.adapters import put_adapter
 
     # Not bare numbers: PEFT leaves out of a saved adapter whatever has another adapter's name between two dots, as layers have.
     names = [f"source-{k}" for k in range(len(adapters))]
     model: Any = None
     for name, ref in zip(names, adapters, strict=True):
-        folder = str(_folder(ref))
-        if model is None:
-            model = PeftModel.from_pretrained(_layers_without_weights(ref), folder, adapter_name=name, torch_device="cpu")
-        else:
-            model.load_adapter(folder, adapter_name=name, torch_device="cpu")
+        model = put_adapter(_layers_without_weights(ref) if model is None else model, ref, name, torch_device="cpu")
     model.base_model.add_weighted_adapter(names, [float(weight) for weight in weights], "default", combination_type="cat")
     return model
 
@@ -133,13 +129,13 @@ def _layers_without_weights(ref: ModelRef) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(base_folder(ref), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelRefError(f"{ref}: the base's config does not load: {error}") from error
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    # Memory is reserved but never touched, so that none of it is used.
-    return model.to_empty(device="cpu")
+        config = AutoConfig.from_pretrained(base_folder(ref), trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        # Memory is reserved but never touched, so that none of it is used.
+        return model.to_empty(device="cpu")
+    except Exception as error:  # a configuration of a stranger's can have transformers fail in any way
+        raise ModelRefError(f"{ref}: the base's config does not load: {type(error).__name__}: {error}") from error
 
 
 def _folder(ref: ModelRef) -> Path:

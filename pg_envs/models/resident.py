@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import GenerationConfig
 
+from pg_envs.models.adapters import put_adapter
 from pg_envs.models.checks import adapter_key
 from pg_envs.models.loading import load_base, load_tokenizer
-from pg_envs.models.ref import ModelRef, ModelRefError, loadable_name
+from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report
 
 MAX_ADAPTERS = 32
@@ -80,7 +80,7 @@ class Resident:
         key = adapter_key(ref)
         if self._merged[0] != key:
             wide = copy.deepcopy(self._model).float()
-            merged = self._load_peft(wide, ref, "default").merge_and_unload()
+            merged: Any = put_adapter(wide, ref, "default", autocast_adapter_dtype=False).merge_and_unload()
             self._merged = (key, merged.to(self.dtype).eval())
         return self._merged[1]
 
@@ -97,20 +97,9 @@ class Resident:
         if len(self._adapters) >= MAX_ADAPTERS:
             self._peft.delete_adapter(self._adapters.pop(next(iter(self._adapters))))
         name = f"adapter_{key}"
-        self._peft = self._load_peft(self._model if self._peft is None else self._peft, ref, name)
+        self._peft = put_adapter(self._model if self._peft is None else self._peft, ref, name, autocast_adapter_dtype=False)
         self._peft.to(dtype=self.dtype).eval()
         self._adapters[key] = name
-
-    def _load_peft(self, model: Any, ref: ModelRef, name: str) -> Any:
-        """Put the adapter on a plain model, or next to the adapters of one that has some."""
-        path = loadable_name(ref.adapter or "")
-        try:
-            if not isinstance(model, PeftModel):
-                return PeftModel.from_pretrained(model, path, adapter_name=name, autocast_adapter_dtype=False)
-            model.load_adapter(path, adapter_name=name, autocast_adapter_dtype=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelRefError(f"{ref}: the adapter does not load: {error}") from error
-        return model
 
 
 def _ends_only(defaults: GenerationConfig) -> GenerationConfig:

@@ -11,10 +11,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
+from pg_envs.models.adapters import put_adapter
 from pg_envs.models.batching import by_length
 from pg_envs.models.full_steps import FullStepsOfPairs
 from pg_envs.models.loading import default_device, inference_dtype, load_base, load_tokenizer
-from pg_envs.models.ref import ModelRef, loadable_name
+from pg_envs.models.ref import ModelRef
 from pg_envs.models.trained import ADAPTER_NAME, Adapter, load_to_train
 from pg_envs.models.tuning import batches_of_similar_length, finetune
 from pg_envs.models.tuning_config import TuningConfig, trl_arguments
@@ -90,10 +91,9 @@ class RewardModel:
         self._names = [f"reward{number}" for number in range(len(refs))]
         scorer = load_base(refs[0], inference_dtype(self.device), self.device, AutoModelForSequenceClassification, num_labels=1)
         scorer.config.pad_token_id = self._tokenizer.pad_token_id
-        paths = [loadable_name(ref.adapter or "") for ref in refs]
-        self._model: Any = PeftModel.from_pretrained(scorer, paths[0], adapter_name=self._names[0])
-        for name, path in zip(self._names[1:], paths[1:], strict=True):
-            self._model.load_adapter(path, adapter_name=name)
+        self._model: Any = scorer
+        for name, ref in zip(self._names, refs, strict=True):
+            self._model = put_adapter(self._model, ref, name)
         self._model.eval()
 
     def score(self, prompts: Sequence[str], replies: Sequence[str]) -> np.ndarray:

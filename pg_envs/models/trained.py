@@ -10,8 +10,9 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from pg_envs.models.adapters import put_adapter
 from pg_envs.models.loading import default_device, load_base, training_dtype
-from pg_envs.models.ref import ModelRef, Weights, loadable_name
+from pg_envs.models.ref import ModelRef, Weights
 from pg_envs.ranks import by_first, weights_in_parts
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Adapter:
         base = load_to_train(ref)
         base.config.use_cache = False
         if ref.adapter is not None:
-            return PeftModel.from_pretrained(base, loadable_name(ref.adapter), adapter_name=ADAPTER_NAME, is_trainable=True)
+            return put_adapter(base, ref, ADAPTER_NAME, is_trainable=True)
         lora = LoraConfig(
             r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
         )
@@ -100,7 +101,7 @@ def load_to_train(ref: ModelRef, auto_class: Any = AutoModelForCausalLM, **kwarg
 
 def _write_sum(ref: ModelRef, folder: Path) -> None:
     """The base with the adapter added in, as a model folder."""
-    merged: Any = PeftModel.from_pretrained(load_to_train(ref), loadable_name(ref.adapter or "")).merge_and_unload()
+    merged: Any = put_adapter(load_to_train(ref), ref, ADAPTER_NAME).merge_and_unload()
     merged.save_pretrained(folder)
 
 

@@ -28,6 +28,7 @@ def says(tmp_path):
 def test_what_peft_writes_is_taken(says):
     says()
     says(r=8, lora_alpha=0.5, rank_pattern={"q_proj": 4}, alpha_pattern={"layers.0.q_proj": 2}, target_modules="all-linear")
+    says(use_rslora=True, lora_dropout=0.1, some_future_field=None, task_type="SEQ_CLS", trainable_token_indices=[])
     says(layers_pattern="layers", layers_to_transform=[0], modules_to_save=["lm_head"])
 
 
@@ -59,6 +60,22 @@ def test_what_peft_writes_is_taken(says):
         ("rank_pattern", {"q_proj": 2**40}),
         ("lora_alpha", 1e300),
         ("base_model_name_or_path", 3),
+        # More than a change of the base's matrices, or not what PEFT can read.
+        ("use_dora", True),
+        ("lora_bias", True),
+        ("bias", "all"),
+        ("target_parameters", ["x"]),
+        ("trainable_token_indices", [1, 2]),
+        ("alora_invocation_tokens", [1]),
+        ("use_some_future_thing", True),
+        ("layers_to_transform", "x"),
+        ("layers_to_transform", [2**40]),
+        ("target_modules", None),
+        ("task_type", "NOPE"),
+        ("lora_dropout", "x"),
+        ("lora_dropout", 5),
+        ("inference_mode", "x"),
+        ("revision", 5),
     ],
 )
 def test_what_is_more_than_plain_lora_is_refused(key, value, says):
