@@ -9,6 +9,10 @@ MAX_SHOWN = 400
 """Characters of one text; reasons and names come from files that anybody may have written."""
 
 
+class Believed(float):
+    """A number that could not be checked; tables say so beside it."""
+
+
 def text(value: object) -> str:
     """A value as escaped text, not too long."""
     plain = str(value)
@@ -42,6 +46,8 @@ def table(
 def _cell(value: object) -> str:
     if value is None:
         return '<td class="pg-number">–</td>'
+    if isinstance(value, Believed):
+        return f'<td class="pg-number">{value:.3f} <small>believed</small></td>'
     if isinstance(value, float):
         return f'<td class="pg-number">{value:.3f}</td>'
     return f'<td class="pg-number">{value}</td>' if isinstance(value, int) else f"<td>{text(value)}</td>"

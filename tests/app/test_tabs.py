@@ -1,17 +1,19 @@
 """What the tabs show, without a browser."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("gradio")
 
-from pg_envs.app import century_tab, leaderboard_tab, trajectories_tab
+from pg_envs.app import century_tab, leaderboard_tab, markup, trajectories_tab
 from pg_envs.app.serve import serve
 from pg_envs.app.standings import ALL, Refused, read_standings
 from pg_envs.app.talk_tab import MAX_CHARACTERS, MAX_TURNS, Talk, conversation
 from pg_envs.history.halves import halves
 from pg_envs.history.registry import make_history
+from pg_envs.submission import BASELINES_BELIEVED
 
 
 class Parrot:
@@ -33,6 +35,15 @@ def test_leaderboard_shows_reasons_and_no_markup_of_others(results_folder):
     assert ">0.999</td>" not in html
     assert "&lt;img src=x&gt;.result.json" in html
     assert "<img" not in html
+
+
+def test_leaderboard_marks_skill_that_is_believed_and_no_other(results_folder):
+    entries, _ = read_standings(results_folder)
+    one = replace(entries[0], skill=2.758, believed=(BASELINES_BELIEVED,))
+    html = leaderboard_tab.page([one, *entries[1:]], [], ALL, ALL, "skill", True)
+    assert html.count("<small>believed</small>") == 1
+    assert "2.758 <small>believed</small>" in html
+    assert markup.text(BASELINES_BELIEVED) in html
 
 
 def test_the_first_of_many_reasons_are_shown_and_the_others_counted():
