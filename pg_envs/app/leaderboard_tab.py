@@ -25,9 +25,9 @@ def build(folder: Path) -> None:
     """Lay out the tab; ``folder`` is read when the page opens, and again on request."""
     gr.HTML(note(ABOUT))
     with gr.Row():
-        challenge = gr.Dropdown([ALL], value=ALL, label="Challenge", min_width=150)
-        history = gr.Dropdown([ALL], value=ALL, label="History", min_width=150)
-        sort_by = gr.Dropdown(list(SORT_KEYS), value="skill", label="Sort by", min_width=150)
+        challenge = gr.Radio([ALL], value=ALL, label="Challenge", min_width=150)
+        history = gr.Radio([ALL], value=ALL, label="History", min_width=150)
+        sort_by = gr.Radio(list(SORT_KEYS), value="skill", label="Sort by", min_width=320)
         order = gr.Radio(["largest first", "smallest first"], value="largest first", label="Order", min_width=150)
     shown = gr.HTML(elem_id="pg-leaderboard")
     again = gr.Button("Read the folder again")
@@ -40,7 +40,7 @@ def build(folder: Path) -> None:
     def offered() -> tuple[object, object]:
         entries, _ = read_standings(folder)
         challenges, histories = ({getattr(entry, what) for entry in entries} for what in ("challenge", "history"))
-        return gr.Dropdown([ALL, *sorted(challenges)], value=ALL), gr.Dropdown([ALL, *sorted(histories)], value=ALL)
+        return gr.Radio([ALL, *sorted(challenges)], value=ALL), gr.Radio([ALL, *sorted(histories)], value=ALL)
 
     # One listener for all: what is chosen last is what is shown, however quickly one choice follows another.
     changes = [choice.input for choice in choices]

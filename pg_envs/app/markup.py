@@ -64,6 +64,8 @@ def picture(png_base64: str, description: str) -> str:
 
 
 CSS = """
+:is(a, button, input, textarea, [tabindex]):focus-visible { outline: 3px solid #0080D0 !important; outline-offset: 2px; }
+button[role=tab]:focus-visible { outline-offset: -3px !important; }
 .pg-scroll { overflow-x: auto; max-width: 100%; }
 .pg-table { border-collapse: collapse; width: 100%; font-size: 0.95rem; }
 .pg-table caption { text-align: left; font-weight: 600; padding: 0.3rem 0; }
