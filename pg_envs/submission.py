@@ -17,6 +17,7 @@ from pg_envs.result_files import read_result
 from pg_envs.results import BASELINES
 from pg_envs.runner import run_episode
 from pg_envs.values.measure import MODES
+from pg_envs.values.scoring import cosine
 
 KNOWN_VERSIONS = (pg_envs.__version__,)
 """Versions of pg-envs whose formulas are those here."""
@@ -28,7 +29,8 @@ LEFT_OUT = ("engine", "render_mode")
 """Arguments that need what may not be installed here, and that none of the numbers that are computed here depends on."""
 LEFT_OUT_OF_RECORDED = ("initial_policy", "proxy")
 """Arguments that may name what lies on another machine, and that recorded human values do not depend on."""
-MEASURED = "the policy's values, the baselines' scores and, in Coevolve, the proxy's: measuring them again takes the models"
+MEASURED = "the policy's values and, in Coevolve, the proxy's: measuring them again takes the models"
+BASELINES_BELIEVED = "the baselines' scores, and so the skill: computing them again takes the models"
 HUMAN_FIELDS = ("target_vector", "target_vector_upstream", "target_standard_errors")
 
 
@@ -96,6 +98,7 @@ def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]
         del arguments["mode"]
     if not isinstance(history, str) or history not in BUNDLED or arguments.get("questionnaire", "bundled") != "bundled":
         believed.append("the humans' values: only those of bundled histories, asked the bundled questionnaire, are known here")
+        believed += [MEASURED, BASELINES_BELIEVED]
         return []
     env_class: Any = load_env_creator(str(gym.spec(config["env"]).entry_point))
     unknown = sorted(set(arguments) - set(init_parameters(env_class)))
@@ -117,13 +120,17 @@ def _against_the_known(result: dict[str, Any], believed: list[str]) -> list[str]
         return problems
     if history == "histtiny" and _asked_anew(config["env_args"], inner):
         believed.append("the humans' values: asked by another engine or in another mode than the bundled recording, they differ from it")
-        believed.append(MEASURED)
+        believed += [MEASURED, BASELINES_BELIEVED]
         return []
     problems += tampered(_humans(result, inner))
-    if not history.startswith("simulated"):
-        believed.append(MEASURED)
+    if history.startswith("simulated"):
+        return problems or _replayed(result, env)
+    believed.append(MEASURED)
+    if result["score_constants"] or config["env_args"].get("initial_policy") is not None:
+        # In Coevolve baselines teach a proxy; elsewhere the one that never learns may begin as a model that is not known here.
+        believed.append(BASELINES_BELIEVED)
         return problems
-    return problems or _replayed(result, env)
+    return problems + _of_baselines(result, _recorded_baselines(inner))
 
 
 def _asked_anew(env_args: dict[str, Any], inner: Any) -> bool:
@@ -151,16 +158,26 @@ def _humans(result: dict[str, Any], inner: Any) -> list[tuple[str, Any, Any]]:
     return compared
 
 
+def _recorded_baselines(inner: Any) -> dict[str, float]:
+    """The baselines' scores on recorded humans, where no-op begins as the first of them: no model is needed."""
+    vectors = [inner.history.human_values(century).vector(inner.scoring) for century in range(inner.history.n_centuries)]
+    judged_by = vectors[1 + (inner.judged_ahead or 0) :]
+    return {"no-op": float(np.mean([cosine(vectors[0], target) for target in judged_by])), "oracle": 1.0}
+
+
+def _of_baselines(result: dict[str, Any], made: dict[str, float]) -> list[str]:
+    """What differs from the baselines' scores as they were made here; one that is missing is named elsewhere."""
+    stated = result["baselines"]
+    return tampered([(f"baselines: {name}", stated[name], made[name]) for name in BASELINES if name in stated])
+
+
 def _replayed(result: dict[str, Any], env: Any) -> list[str]:
     """A simulated history is replayed with the policies, and its baselines are run: nothing of it needs to be believed."""
     policies = tuple(np.array(step["policy"]) for step in result["steps"])
     if not all(env.action_space.contains(policy) for policy in policies):
         return ["steps: policy: tampered or damaged: expected value vectors, since the history is simulated"]
-    seed, problems, made = result["config"]["seed"], [], {}
-    for name in BASELINES:
-        made[name] = run_episode(env, find_agent(name)(env), seed).episode_score()
-    if set(BASELINES) <= set(result["baselines"]):
-        problems += tampered([(f"baselines: {name}", result["baselines"][name], made[name]) for name in BASELINES])
+    seed = result["config"]["seed"]
+    problems = _of_baselines(result, {name: run_episode(env, find_agent(name)(env), seed).episode_score() for name in BASELINES})
     env.reset(seed=seed)
     for index, (step, policy) in enumerate(zip(result["steps"], policies, strict=True)):
         *_, info = env.step(policy)

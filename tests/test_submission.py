@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from results_support import SHORT, run_result
 
 from pg_envs.cli import main
+from pg_envs.recomputing import episode_scores
 from pg_envs.result_schema import ResultError
-from pg_envs.submission import check_submission
+from pg_envs.submission import BASELINES_BELIEVED, check_submission
 
 CHALLENGES = ("Follow", "Predict", "Coevolve")
 
@@ -170,6 +171,48 @@ def test_the_engine_and_mode_of_the_recording_are_those_meant_by_leaving_them_ou
 def of_history(data, asked, name):
     """The result as if it were of another history, asked for in this way and of this name."""
     return changed(changed(data, ("config", "env_args", "history"), asked), ("history", "name"), name)
+
+
+ON_RECORDED = {"Follow": [SHORT], "Predict": ['centuries=["C017","C021"]', "lookahead=2", "scoring=upstream"]}
+
+
+@pytest.fixture(scope="module", params=list(ON_RECORDED))
+def on_recorded(request, tmp_path_factory):
+    options = {"env": f"ProgressGym/{request.param}-v0", "env_args": ON_RECORDED[request.param]}
+    # The random agent submits models that are recorded, so that none is loaded; under its own name it would be no entry.
+    result = run_result(tmp_path_factory.mktemp(request.param), history="recorded:histtiny", **options)
+    return changed(result, ("config", "agent"), "lifelong-dpo")
+
+
+def with_baseline(result, name, value):
+    """The result with a baseline's score invented, and the skill that follows from it."""
+    result = changed(result, ("baselines", name), value)
+    return result | {"skill": episode_scores(result)["skill"]}
+
+
+@pytest.mark.parametrize("history", ["recorded:histtiny", "histtiny"])
+def test_baselines_on_the_bundled_recording_are_computed_and_not_believed(history, on_recorded, check):
+    result = of_history(on_recorded, history, history)
+    problems, believed = check(result)
+    assert problems == []
+    assert [what.split(" and")[0] for what in believed] == ["the policy's values"]
+    for name, value in {"no-op": -1.0, "oracle": 1 - 1e-7}.items():
+        (problem,) = check(with_baseline(result, name, value))[0]
+        assert problem.startswith(f"baselines: {name}: tampered or damaged: expected {result['baselines'][name]}"[:60])
+
+
+@pytest.mark.parametrize("more", [{"initial_policy": "my/own"}, {"engine": "vllm"}, {"questionnaire": "mine"}])
+def test_baselines_that_only_models_could_give_are_said_to_be_believed(more, on_recorded, check):
+    result = of_history(on_recorded, "histtiny", "histtiny")
+    result["config"]["env_args"] |= more
+    problems, believed = check(with_baseline(result, "no-op", -1.0))
+    assert problems == []
+    assert BASELINES_BELIEVED in believed
+
+
+def test_baselines_of_coevolve_on_recorded_humans_are_said_to_be_believed(good, check):
+    # They rest on proxies that were trained.
+    assert BASELINES_BELIEVED in check(of_history(good["Coevolve"], "histtiny", "histtiny"))[1]
 
 
 @pytest.mark.parametrize(

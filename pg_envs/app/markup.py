@@ -9,6 +9,10 @@ MAX_SHOWN = 400
 """Characters of one text; reasons and names come from files that anybody may have written."""
 
 
+class Believed(float):
+    """A number that could not be checked; tables say so beside it."""
+
+
 def text(value: object) -> str:
     """A value as escaped text, not too long."""
     plain = str(value)
@@ -42,6 +46,8 @@ def table(
 def _cell(value: object) -> str:
     if value is None:
         return '<td class="pg-number">–</td>'
+    if isinstance(value, Believed):
+        return f'<td class="pg-number">{value:.3f} <small>believed</small></td>'
     if isinstance(value, float):
         return f'<td class="pg-number">{value:.3f}</td>'
     return f'<td class="pg-number">{value}</td>' if isinstance(value, int) else f"<td>{text(value)}</td>"
@@ -58,6 +64,8 @@ def picture(png_base64: str, description: str) -> str:
 
 
 CSS = """
+:is(a, button, input, textarea, [tabindex]):focus-visible { outline: 3px solid #0080D0 !important; outline-offset: 2px; }
+button[role=tab]:focus-visible { outline-offset: -3px !important; }
 .pg-scroll { overflow-x: auto; max-width: 100%; }
 .pg-table { border-collapse: collapse; width: 100%; font-size: 0.95rem; }
 .pg-table caption { text-align: left; font-weight: 600; padding: 0.3rem 0; }

@@ -12,7 +12,7 @@ from typing import Any
 from pg_envs.plotting.runs import environment_settings
 from pg_envs.recomputing import episode_scores
 from pg_envs.result_schema import ResultError
-from pg_envs.submission import check_submission
+from pg_envs.submission import BASELINES_BELIEVED, check_submission
 
 PATTERNS = ("result.json", "*.result.json")
 DEEPEST = 3
@@ -23,7 +23,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Entry:
-    """A result that is fit for the leaderboard; every number follows from its vectors, but for what ``believed`` names.
+    """A result that is fit for the leaderboard; its scores follow from its vectors, and its skill from these and the baselines' scores.
 
     Attributes:
         file: Where it lies, relative to the folder of results.
@@ -66,6 +66,11 @@ class Entry:
     def settings(self) -> str:
         """The centuries, and the environment's arguments that are not the default."""
         return environment_settings(self.result)
+
+    @property
+    def skill_is_believed(self) -> bool:
+        """Whether skill rests on baselines' scores that the submission states and nothing here can check."""
+        return BASELINES_BELIEVED in self.believed
 
     @property
     def seed(self) -> int:

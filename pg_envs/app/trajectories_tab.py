@@ -33,7 +33,7 @@ ABOUT = (
 def build(folder: Path) -> None:
     """Lay out the tab, of the submissions that the leaderboard shows."""
     gr.HTML(note(ABOUT))
-    humans = gr.Dropdown([], label="Environment and humans")
+    humans = gr.Radio([], label="Environment and humans")
     agents = gr.CheckboxGroup([], label=f"Runs, at most {MOST_RUNS}")
     dimensions = gr.CheckboxGroup([(d.label, d.key) for d in DIMENSIONS], value=list(FIRST_SHOWN), label="Dimensions")
     shown = gr.HTML(elem_id="pg-trajectories")
@@ -42,7 +42,7 @@ def build(folder: Path) -> None:
     def offered() -> tuple[object, object]:
         titles = list(groups(read_standings(folder)[0]))
         first = titles[0] if titles else None
-        return gr.Dropdown(titles, value=first), runs_of(first)
+        return gr.Radio(titles, value=first), runs_of(first)
 
     def runs_of(title: str | None) -> object:
         group = groups(read_standings(folder)[0]).get(title or "")
@@ -54,7 +54,9 @@ def build(folder: Path) -> None:
         return page(group, names, keys) if group else note("No submission in the folder is fit to be shown; the leaderboard says why.")
 
     inputs = [humans, agents, dimensions]
-    humans.input(runs_of, humans, agents, api_visibility="private").then(show, inputs, shown, api_visibility="private")
+    # What is chosen last is what is shown, however quickly one choice follows another.
+    picked = humans.input(runs_of, humans, agents, api_visibility="private", trigger_mode="always_last")
+    picked.then(show, inputs, shown, api_visibility="private")
     changes = [agents.input, dimensions.input]
     gr.on(changes, show, inputs, shown, api_visibility="private", show_progress="hidden", trigger_mode="always_last")
     again.click(offered, None, [humans, agents], api_visibility="private").then(show, inputs, shown, api_visibility="private")

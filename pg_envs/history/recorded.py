@@ -127,6 +127,11 @@ class RecordedHistory(ModelHistory):
                 )
         return [replies[str(prompt)] for prompt in asked]
 
+    def recorded_prompts(self) -> tuple[str, ...]:
+        """The open questions that every century has a reply to, in the recording's order."""
+        first, *others = [century.replies for century in self._centuries]
+        return tuple(prompt for prompt in first if all(prompt in replies for replies in others))
+
     def influence(self, proxy: ModelRef, source: ModelRef, n_epochs: int, rng: np.random.Generator) -> ModelRef:
         """As live; what a recorded century teaches is drawn from its recorded probabilities.
 

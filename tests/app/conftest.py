@@ -1,8 +1,9 @@
-"""A folder of results as a leaderboard has it: good ones, a tampered one, a malformed one."""
+"""A folder of results as a leaderboard has it (good ones, a tampered one, a malformed one), and the app that serves it."""
 
 import json
 
 import pytest
+from app_support import watched_app
 from results_support import SHORT, run_result
 
 
@@ -25,3 +26,15 @@ def results_folder(tmp_path_factory):
     (folder / "tampered.result.json").write_text(json.dumps(tampered), encoding="utf-8")
     (folder / "<img src=x>.result.json").write_text('{"score": 1', encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def app(results_folder, tmp_path_factory):
+    with watched_app(results_folder, tmp_path_factory.mktemp("app")) as app:
+        yield app
+
+
+@pytest.fixture(scope="session")
+def recorded_app(results_folder, tmp_path_factory):
+    with watched_app(results_folder, tmp_path_factory.mktemp("recorded-app"), "--history", "recorded:histtiny") as app:
+        yield app

@@ -1,4 +1,4 @@
-"""Every tab used in a real Chromium, with the keyboard, at a desk's and at a phone's width; nothing is asked of any other machine.
+"""Every tab used in a real Chromium, by Tab and keys alone, at a desk's and at a phone's width; nothing is asked of any other machine.
 
 Set PG_ENVS_SCREENSHOTS to a folder to keep a picture of each tab, to be looked at.
 """
@@ -7,12 +7,7 @@ import base64
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,34 +15,32 @@ import pytest
 pytest.importorskip("gradio")
 pytest.importorskip("selenium")
 
+from app_support import PATIENCE_S
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on the PATH")
-PATIENCE_S = 240
 WIDTHS = {"desktop": 1280, "phone": 390}
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
 
 
-@pytest.fixture(scope="module")
-def address(results_folder, tmp_path_factory):
-    """The app in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    said = tmp_path_factory.mktemp("app") / "said"
-    command = [sys.executable, "-m", "pg_envs.cli", "app", str(results_folder), "--port", str(port)]
-    with said.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
-        until = time.monotonic() + PATIENCE_S
-        while "Ctrl-C" not in said.read_text() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.2)
-        assert "Ctrl-C" in said.read_text(), said.read_text()
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
+FOCUS = """
+const here = document.activeElement, style = getComputedStyle(here), label = here.closest("label"), group = here.closest("fieldset");
+return {
+    tag: here.tagName,
+    name: (label ? label.innerText : here.getAttribute("aria-label") || here.innerText).trim(),
+    group: group ? group.innerText.split("\\n")[0].trim() : "",
+    seen: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    lists: [...document.querySelectorAll("[role=listbox], ul.options")].filter(list => list.offsetParent).length,
+};
+"""
+"""Where the keyboard is, whether that can be seen, and how many lists lie open over the page."""
+MOST_STOPS = 200
 
 
 class Visitor:
@@ -74,24 +67,38 @@ class Visitor:
         passing = (StaleElementReferenceException, IndexError)
         return WebDriverWait(self.browser, PATIENCE_S, ignored_exceptions=passing).until(lambda _: condition())
 
-    def open_tab(self, name):
-        def named(selector):
-            return [element for element in self.all(selector) if element.text.strip() == name]
+    def keys(self, *keys):
+        ActionChains(self.browser).send_keys(*keys).perform()
 
-        if not named("button[role=tab]"):
+    def tab_to(self, tag, name, group=""):
+        """Press Tab until the keyboard is there; wherever it stops on its way can be seen, and nothing that was opened stays open."""
+        passed = []
+        for _ in range(MOST_STOPS):
+            self.keys(Keys.TAB)
+            stop = self.browser.execute_script(FOCUS)
+            passed.append(stop)
+            if stop["tag"] == "BODY":
+                # Past the last stop; the next is the first.
+                continue
+            assert stop["seen"], stop
+            assert stop["lists"] == 0, stop
+            if stop["tag"] == tag and stop["name"].startswith(name) and stop["group"].startswith(group):
+                return
+        raise AssertionError(f"no {tag} {name!r} in {group!r} was reached by Tab: {passed[-40:]}")
+
+    def open_tab(self, name):
+        if not any(tab.text.strip() == name for tab in self.all("button[role=tab]")):
             # Tabs that the phone has no room for are in a menu.
-            self.all(".overflow-menu > button")[0].send_keys(Keys.ENTER)
-        self.wait_for(lambda: named("button[role=tab], .overflow-dropdown button"))[0].send_keys(Keys.ENTER)
+            self.press("More tabs")
+        self.press(name)
 
     def press(self, name):
-        next(button for button in self.all("button") if button.text == name).send_keys(Keys.ENTER)
+        self.tab_to("BUTTON", name)
+        self.keys(Keys.ENTER)
 
-    def choose(self, label, value):
-        box = next(box for box in self.all("input") if box.get_attribute("aria-label") == label)
-        box.send_keys(Keys.ENTER)
-        box.send_keys(*[Keys.BACKSPACE] * len(box.get_attribute("value")), value)
-        self.wait_for(lambda: [option for option in self.all("[role=option]") if option.text.strip().endswith(value)])
-        box.send_keys(Keys.ENTER)
+    def choose(self, group, value):
+        self.tab_to("INPUT", value, group)
+        self.keys(Keys.SPACE)
 
     def look(self, name):
         """Nothing is wider than the screen; a picture is kept if asked for."""
@@ -112,12 +119,20 @@ class Visitor:
         return sorted(url for url in asked if not url.startswith(("http://127.0.0.1:", "data:", "blob:")))
 
 
+@contextmanager
+def visiting(app, screen):
+    visitor = Visitor(app.address, screen)
+    try:
+        visitor.wait_for(lambda: visitor.all("#pg-leaderboard tbody tr"))
+        yield visitor
+    finally:
+        visitor.browser.quit()
+
+
 @pytest.fixture(scope="module", params=list(WIDTHS))
-def visitor(request, address):
-    visitor = Visitor(address, request.param)
-    visitor.wait_for(lambda: visitor.all("#pg-leaderboard tbody tr"))
-    yield visitor
-    visitor.browser.quit()
+def visitor(request, app):
+    with visiting(app, request.param) as visitor:
+        yield visitor
 
 
 def cells(visitor, column):
@@ -138,7 +153,7 @@ def test_leaderboard_sorts_filters_and_says_why_it_refuses(visitor):
     visitor.choose("Challenge", "all")
     visitor.choose("Sort by", "seed")
     visitor.wait_for(lambda: len(cells(visitor, 6)) == 4 and cells(visitor, 6)[0] == "1")
-    next(radio for radio in visitor.all("input[type=radio]") if radio.get_attribute("value") == "smallest first").send_keys(Keys.SPACE)
+    visitor.choose("Order", "smallest first")
     visitor.wait_for(lambda: cells(visitor, 6)[-1] == "1")
 
 
@@ -146,9 +161,11 @@ def test_trajectories_show_what_was_picked(visitor):
     visitor.open_tab("Trajectories")
     visitor.wait_for(lambda: len(visitor.all("#pg-trajectories img")) == 6)
     visitor.look("trajectories")
-    next(box for box in visitor.all("label") if box.text == "Do not deceive").find_element(By.TAG_NAME, "input").send_keys(Keys.SPACE)
+    visitor.choose("Dimensions", "Do not deceive")
     visitor.wait_for(lambda: len(visitor.all("#pg-trajectories img")) == 7)
     assert any(image.get_attribute("alt").startswith("Do not deceive: humans from") for image in visitor.all("#pg-trajectories img"))
+    visitor.choose("Environment and humans", "Coevolve")
+    visitor.wait_for(lambda: "Coevolve" in visitor.all("#pg-trajectories h3")[0].text)
 
 
 def test_two_centuries_reply_side_by_side(visitor):
@@ -156,7 +173,8 @@ def test_two_centuries_reply_side_by_side(visitor):
     visitor.wait_for(lambda: visitor.all("textarea"))
     assert any("planted" in paragraph.text for paragraph in visitor.all(".pg-note"))
     visitor.choose("Second century", "C020")
-    visitor.all("textarea")[0].send_keys("May a <b>promise</b> be broken?", Keys.ENTER)
+    visitor.tab_to("TEXTAREA", "Say to both")
+    visitor.keys("May a <b>promise</b> be broken?", Keys.ENTER)
     visitor.wait_for(lambda: len(visitor.all(".pg-they")) == 2)
     assert [who.text for who in visitor.all(".pg-they .pg-who")] == ["C013", "C020"]
     assert "<b>promise</b>" in visitor.all(".pg-you")[0].text
@@ -168,8 +186,8 @@ def test_two_centuries_reply_side_by_side(visitor):
 def test_a_dozen_answers_give_probabilities_and_doubt(visitor):
     visitor.open_tab("Your century")
     visitor.wait_for(lambda: len(visitor.all(".pg-item")) == 12)
-    for item in visitor.all(".pg-item"):
-        item.find_elements(By.CSS_SELECTOR, "input[type=radio]")[0].send_keys(Keys.SPACE)
+    for number in range(1, 13):
+        visitor.choose(f"{number}. ", "")
     visitor.press("Which century?")
     visitor.wait_for(lambda: visitor.all("#pg-likeness table"))
     assert len(visitor.all("#pg-likeness tbody tr")) == 9
@@ -177,17 +195,25 @@ def test_a_dozen_answers_give_probabilities_and_doubt(visitor):
     visitor.look("century")
 
 
-def test_no_other_machine_is_asked(visitor):
-    assert visitor.asked_of_others() == []
+def test_a_recorded_century_replies_to_what_was_recorded_and_says_what_that_is(recorded_app):
+    with visiting(recorded_app, "desktop") as visitor:
+        visitor.open_tab("Talk to a century")
+        visitor.wait_for(lambda: visitor.all("textarea"))
+        assert any("Their replies were recorded" in paragraph.text for paragraph in visitor.all(".pg-note"))
+        # A second turn too: it is answered by itself.
+        for n_said, question in enumerate(("When is it right to break a promise?", "What do we owe to animals?"), start=1):
+            visitor.choose("Recorded questions", question)
+            visitor.wait_for(lambda question=question: visitor.all("textarea")[0].get_attribute("value") == question)
+            visitor.press("Send")
+            visitor.wait_for(lambda n_said=n_said: len(visitor.all(".pg-they")) == 2 * n_said)
+        visitor.look("talk-recorded")
+        visitor.tab_to("TEXTAREA", "Say to both")
+        visitor.keys("What was never asked?", Keys.ENTER)
+        visitor.wait_for(lambda: any("has no reply" in paragraph.text for paragraph in visitor.all(".pg-note")))
+        assert len(visitor.all(".pg-they")) == 4
+        assert visitor.asked_of_others() == recorded_app.asked() == []
+
+
+def test_no_other_machine_is_asked_by_page_or_server(visitor, app):
+    assert visitor.asked_of_others() == app.asked() == []
     assert [entry for entry in visitor.browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-
-
-@pytest.mark.parametrize("path", ["gradio_api/file=/etc/passwd", "gradio_api/file={results}/tampered.result.json", "gradio_api/upload"])
-def test_no_file_is_given_away(address, results_folder, path):
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{address}/{path.format(results=results_folder)}", timeout=60)
-
-
-def test_a_page_under_another_name_is_refused(address):
-    with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(urllib.request.Request(address, headers={"Host": "elsewhere.example"}), timeout=60)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pg_envs.app.limits import BURST, MAX_BODY_BYTES, PER_SECOND, Limits
+from pg_envs.app.limits import BURST, MAX_BODY_BYTES, MAX_OPEN, PER_SECOND, READING_BURST, READING_PER_SECOND, Limits
 
 
 class Guarded:
@@ -54,6 +54,54 @@ def test_too_many_requests_of_one_client_are_refused_until_time_has_passed(guard
     assert guarded.ask(method="GET") == 200
     guarded.now += 1 / PER_SECOND
     assert [guarded.ask(), guarded.ask()] == [200, 429]
+
+
+def test_reading_has_a_limit_of_its_own(guarded):
+    statuses = [guarded.ask(method="GET") for _ in range(int(READING_BURST) + 1)]
+    assert statuses == [200] * int(READING_BURST) + [429]
+    assert guarded.ask() == 200
+    guarded.now += 1 / READING_PER_SECOND
+    assert [guarded.ask(method="GET"), guarded.ask(method="GET")] == [200, 429]
+
+
+def test_a_client_has_so_many_requests_open_and_no_more():
+    async def stays_open(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await closed.wait()
+
+    async def ask(client):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": (client, 1)}
+        statuses = asyncio.Queue()
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                statuses.put_nowait(message["status"])
+
+        asked.append(asyncio.create_task(limits(scope, None, send)))
+        return await statuses.get()
+
+    async def clients():
+        assert [await ask("1.2.3.4") for _ in range(MAX_OPEN + 1)] == [200] * MAX_OPEN + [429]
+        assert await ask("5.6.7.8") == 200
+        closed.set()
+        await asyncio.gather(*asked)
+        assert await ask("1.2.3.4") == 200
+
+    asked, closed, limits = [], asyncio.Event(), Limits(stays_open)
+    asyncio.run(clients())
+
+
+def test_a_body_that_is_too_large_is_said_to_be_whatever_the_application_makes_of_it():
+    async def forgiving(scope, receive, send):
+        try:
+            while (await receive()).get("more_body"):
+                pass
+        except Exception:  # noqa: BLE001 - as FastAPI does
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+
+    guarded = Guarded()
+    guarded.limits = Limits(forgiving)
+    assert guarded.ask(body=(b"x" * MAX_BODY_BYTES, b"x")) == 413
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/proxy=https://example.org/", "/gradio_api/stream/x"])

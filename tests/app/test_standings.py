@@ -67,6 +67,18 @@ def test_a_recording_stands_under_its_folder_whatever_its_maker_called_it(result
     assert "only those of bundled histories" in entry.believed[0]
 
 
+def test_skill_is_marked_where_the_baselines_are_the_submissions_own(standings, results_folder, tmp_path):
+    assert not any(entry.skill_is_believed for entry in standings[0])
+    result = json.loads((results_folder / "grid/follow-0/result.json").read_text(encoding="utf-8"))
+    result["config"]["env_args"]["history"] = result["history"]["name"] = "hub:a/b-{century}"
+    result["baselines"] = {"no-op": 0.0, "oracle": result["score"] / 2}
+    result["skill"] = episode_scores(result)["skill"]
+    (tmp_path / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    ((entry,), _) = read_standings(tmp_path)
+    assert entry.skill == result["skill"] == pytest.approx(2)
+    assert entry.skill_is_believed
+
+
 def test_a_file_that_changes_is_judged_anew(results_folder, tmp_path):
     folder = tmp_path / "results"
     shutil.copytree(results_folder / "grid/follow-0", folder / "run")
@@ -144,8 +156,9 @@ def test_missing_folder_is_an_error(tmp_path):
 
 
 def test_tables_escape_and_round():
-    html = markup.table("<b>", ["<i>"], [["<script>"], [0.12345], [None], [7]], sorted_column=0, down=False)
-    for written in ("&lt;b&gt;", "&lt;i&gt;", "&lt;script&gt;", ">0.123<", ">–<", ">7<", 'aria-sort="ascending"'):
+    html = markup.table("<b>", ["<i>"], [["<script>"], [0.12345], [None], [7], [markup.Believed(2.758)]], sorted_column=0, down=False)
+    numbers = (">0.123<", ">–<", ">7<", ">2.758 <small>believed</small><")
+    for written in ("&lt;b&gt;", "&lt;i&gt;", "&lt;script&gt;", *numbers, 'aria-sort="ascending"'):
         assert written in html
     assert "<script>" not in html
     assert len(markup.text("x" * 10_000)) == markup.MAX_SHOWN

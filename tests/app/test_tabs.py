@@ -1,17 +1,21 @@
 """What the tabs show, without a browser."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("gradio")
 
-from pg_envs.app import century_tab, leaderboard_tab, trajectories_tab
+from pg_envs.app import century_tab, leaderboard_tab, markup, trajectories_tab
 from pg_envs.app.serve import serve
 from pg_envs.app.standings import ALL, Refused, read_standings
 from pg_envs.app.talk_tab import MAX_CHARACTERS, MAX_TURNS, Talk, conversation
 from pg_envs.history.halves import halves
+from pg_envs.history.recording import RecordingError
 from pg_envs.history.registry import make_history
+from pg_envs.submission import BASELINES_BELIEVED
+from pg_envs.values.open_questions import OPEN_QUESTIONS
 
 
 class Parrot:
@@ -33,6 +37,15 @@ def test_leaderboard_shows_reasons_and_no_markup_of_others(results_folder):
     assert ">0.999</td>" not in html
     assert "&lt;img src=x&gt;.result.json" in html
     assert "<img" not in html
+
+
+def test_leaderboard_marks_skill_that_is_believed_and_no_other(results_folder):
+    entries, _ = read_standings(results_folder)
+    one = replace(entries[0], skill=2.758, believed=(BASELINES_BELIEVED,))
+    html = leaderboard_tab.page([one, *entries[1:]], [], ALL, ALL, "skill", True)
+    assert html.count("<small>believed</small>") == 1
+    assert "2.758 <small>believed</small>" in html
+    assert markup.text(BASELINES_BELIEVED) in html
 
 
 def test_the_first_of_many_reasons_are_shown_and_the_others_counted():
@@ -65,6 +78,20 @@ def test_a_conversation_goes_on_with_its_last_turns():
     assert len(heard) - 1 < MAX_TURNS
     assert heard[-1] == "2"
     assert "planted" in talk.about
+
+
+def test_a_recorded_century_answers_each_message_by_itself_and_offers_what_was_recorded():
+    survey, evaluation, _ = halves("bundled")
+    talk, turns = Talk(make_history("recorded:histtiny", survey, evaluation)), []
+    assert talk.offered == list(OPEN_QUESTIONS)
+    for question in talk.offered[:2]:
+        turns = talk.say(question, "C014", turns)
+    assert [turn["role"] for turn in turns] == ["user", "assistant"] * 2
+    assert turns[2:] == talk.say(talk.offered[1], "C014", [])
+    with pytest.raises(RecordingError, match="has no reply"):
+        talk.say("What was never asked?", "C014", [])
+    assert "Their replies were recorded" in talk.about
+    assert Talk(Parrot()).offered == []
 
 
 @pytest.mark.parametrize(
