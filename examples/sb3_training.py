@@ -129,7 +129,7 @@ def timed_training(model: BaseAlgorithm, env: gym.Env, n_steps: int, n_episodes:
     """A learning curve, and the seconds that it took with its judging: by the clock, and of all cores together."""
     clock, cpu = time.perf_counter(), time.process_time()
     curve = learning_curve(model, env, n_steps, n_episodes, n_points)
-    return {"curve": curve, "wall_s": round(time.perf_counter() - clock, 1), "cpu_s": round(time.process_time() - cpu, 1)}
+    return {"curve": curve, "wall_s": round(time.perf_counter() - clock, 3), "cpu_s": round(time.process_time() - cpu, 3)}
 
 
 @dataclass(frozen=True)

@@ -75,21 +75,55 @@ def test_sb3_learns_beyond_its_seeds(name, tmp_path):
     pytest.importorskip("stable_baselines3")
     few = ("--ppo-steps", "4000", "--sac-steps", "10", "--n-episodes", "5", "--n-points", "1")
     said = run(f"sb3_{name}.py", *few, cwd=tmp_path).stdout
-    reached = re.findall(r"(\S+): (PPO|SAC) reaches skill (-?\d\.\d\d) on unseen seeds", said)
+    reached = re.findall(r"(\S+), seed 0: (PPO|SAC) reaches skill (-?\d\.\d\d) on unseen seeds", said)
     assert [line[:2] for line in reached] == [(h, a) for h in ("simulated", "simulated-random") for a in ("PPO", "SAC")]
-    # Ten steps are next to nothing for SAC.
+    # Ten steps are next to nothing for SAC, which has a test of its own.
     assert all(float(skill) > 0.4 for _, algorithm, skill in reached if algorithm == "PPO")
     assert (tmp_path / f"runs/sb3/sb3-{name}.png").exists()
     assert (tmp_path / f"runs/sb3/sb3-{name}.json").exists()
 
 
-def test_sb3_on_adapters_of_random_models(on_few_items, tiny_family, monkeypatch, capsys):
+def test_sac_learns_too(monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    import sb3_training
+
+    follow = "ProgressGym/Follow-v0"
+    env = sb3_training.ValueReadings(gym.make(follow, history="simulated"))
+    (_, before), (steps, after) = sb3_training.learning_curve(sb3_training.make_sac(follow, "simulated", 0), env, 700, 5, 1)
+    assert steps == 700
+    assert after > 0.4 > before
+
+
+def test_sb3_trains_with_every_seed_and_keeps_what_each_took(tmp_path):
+    pytest.importorskip("stable_baselines3")
+    least = ("--ppo-steps", "1", "--sac-steps", "1", "--n-episodes", "1", "--n-points", "1")
+    said = run("sb3_follow.py", "--seeds", "3", "5", *least, cwd=tmp_path).stdout
+    report = json.loads((tmp_path / "runs/sb3/sb3-follow.json").read_text())
+    for history in ("simulated", "simulated-random"):
+        for algorithm in ("PPO", "SAC"):
+            found = report[history][algorithm]
+            assert list(found) == ["3", "5"]
+            # Other weights from the start.
+            assert found["3"]["curve"][0] != found["5"]["curve"][0]
+            assert all(0 < told[seconds] < 600 for told in found.values() for seconds in ("wall_s", "cpu_s"))
+        assert re.search(rf"^follow on {history}: PPO -?\d\.\d{{3}} ± \d\.\d{{3}}, SAC", said, re.MULTILINE)
+
+
+def test_sb3_on_adapters_of_random_models(on_few_items, tiny_family, tmp_path, monkeypatch, capsys):
     pytest.importorskip("stable_baselines3")
     monkeypatch.setattr("pg_envs.history.live.histtiny_refs", lambda: (*tiny_family, *tiny_family))
     on_few_items("sb3_adapters.py", "3")
-    pattern = r"^after (\d+) steps, (C0\d\d): weights (?:[+-]\d\.\d\d, ){2}[+-]\d\.\d\d, reward [+-]\d\.\d{3}$"
+    number = r"[+-]\d\.\d{3}"
+    mixed = r"(?:[+-]\d\.\d\d, ){2}[+-]\d\.\d\d"
+    pattern = rf"^after (\d+) steps, (C0\d\d): weights {mixed}, reward {number} \(never learning {number}\)$"
     judged = re.findall(pattern, capsys.readouterr().out, re.MULTILINE)
     assert judged == [(n, century) for n in ("0", "3") for century in ("C019", "C020", "C021")]
+    report = json.loads((tmp_path / "runs/sb3/sb3-adapters.json").read_text())
+    untrained, trained = report["untrained"], report["trained"]
+    assert [before["weights"] for before in untrained] != [after["weights"] for after in trained]
+    # Who never learns is the same before and after.
+    assert [before["reward_of_never"] for before in untrained] == [after["reward_of_never"] for after in trained]
 
 
 def test_forecast_on_simulated(tmp_path):
