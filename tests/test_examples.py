@@ -12,6 +12,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+import trl
+
+from pg_envs.interaction import OBJECTIVES
 
 ROOT = Path(__file__).parents[1]
 
@@ -165,6 +168,53 @@ def test_trl_custom_loop_on_random_models(on_few_items, tiny_family, tmp_path, m
     # Judging asks far more; what is told is what training asked: of 8 items at most all comparisons.
     assert all(0 <= int(n_questions) <= 8 * 6 for _, n_questions in found)
     assert len(list(tmp_path.glob("trl-custom-loop-*/C021/adapter_model.safetensors"))) == 1
+
+
+def test_trl_custom_loop_gives_each_objective_a_function_and_each_group_a_start(on_few_items, tiny_family, tmp_path, monkeypatch):
+    trainers, groups = [], []
+
+    def noting(function):
+        @functools.wraps(function)
+        def judge(prompts, completions, **columns):
+            rewards = function(prompts, completions, **columns)
+            starts = [(prompt[0]["content"], seed) for prompt, seed in zip(prompts, columns["seed"], strict=True)]
+            groups.extend(starts[i : i + 4] for i in range(0, len(starts), 4))
+            return rewards
+
+        return judge
+
+    class Trainer(trl.GRPOTrainer):
+        def __init__(self, model, reward_funcs, args, train_dataset, **others):
+            trainers.append((reward_funcs, args, train_dataset))
+            super().__init__(model, [noting(function) for function in reward_funcs], args, train_dataset=train_dataset, **others)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("trl.GRPOTrainer", Trainer)
+    on_few_items("trl_custom_loop.py", "2")
+    assert len(trainers) == 2
+    for functions, arguments, data in trainers:
+        assert sorted(function.__name__ for function in functions) == sorted(OBJECTIVES)
+        assert len(arguments.reward_weights) == len(functions)
+        assert arguments.num_generations == 4
+        assert set(data.column_names) == {"prompt", "seed", "answers", "item_id"}
+        # A step's eight prompts are of one seed, the next step's of another.
+        assert [len(set(data["seed"][i : i + 8])) for i in (0, 8)] == [1, 1]
+        assert len(set(data["seed"])) == 2
+    # Two centuries, two steps each, eight groups a step, told to three functions; all samples of a group share prompt and seed.
+    assert [len(set(group)) for group in groups] == [1] * (2 * 2 * 8 * 3)
+    assert len({start for (start, *_) in groups}) > 8
+
+
+def test_a_reward_function_of_the_example_is_its_objective():
+    make = runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"))["reward_function"]
+
+    class Task:
+        def score(self, turns):
+            return {name: 10 * index + len(turns) for index, name in enumerate(OBJECTIVES)}
+
+    turn = {"role": "user", "content": "Yes or no?"}
+    found = [make(Task(), name)([[turn], [turn, turn]], [[turn], [turn]], seed=[1, 2]) for name in OBJECTIVES]
+    assert found == [[2, 3], [12, 13], [22, 23]]
 
 
 def test_trl_custom_loop_shows_what_was_trained_beside_what_never_was(tiny_family, small_questionnaire, tmp_path):
