@@ -1,7 +1,10 @@
 """What every wrapper owes its users: checkers, specs, pickles, vector environments, and each other's company."""
 
 import functools
+import inspect
 import pickle
+import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -211,6 +214,22 @@ def test_agents_steer_mixtures(tiny, random_adapters):
     # Weights (1, 0) are the first century's humans, which never learning submits.
     assert mixed == pytest.approx(run_episode(plain, NoOp(plain), seed=0).episode_score(), abs=1e-3)
     plain.close()
+
+
+@pytest.mark.parametrize("name", wrappers.__all__)
+def test_examples_of_the_docstrings_run(name, tiny, small_questionnaire, offline_wandb, tmp_path, monkeypatch):
+    if name == "ValueReadings":
+        pytest.importorskip("stable_baselines3")
+    (code,) = re.findall(r"^## Example\n```python\n(.*?)^```", inspect.getdoc(getattr(wrappers, name)), re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    # As they stand, but on few items.
+    monkeypatch.setattr(gym, "make", functools.partial(gym.make, questionnaire=small_questionnaire))
+    found = runpy.run_path("example.py")
+    assert isinstance(found["env"], getattr(wrappers, name))
+    shown = {"VectorReward": "reward", "NoisyHumans": "observation", "QueryBudget": "votes", "PreferenceDataset": "data"}
+    assert shown.get(name, "env") in found
+    assert (tmp_path / "episodes/episode-00000.jsonl").exists() == (name == "RecordEpisode")
 
 
 def test_importing_wrappers_loads_nothing_heavy():
