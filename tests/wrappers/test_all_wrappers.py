@@ -18,6 +18,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 
+import pg_envs
 import wrappers
 from agents.baselines import NoOp
 from pg_envs.runner import run_episode
@@ -56,8 +57,9 @@ def test_gymnasium_checker_has_nothing_to_say(simulated, recipes, name):
     check(recipes[name](simulated(disable_env_checker=True)))
 
 
-def test_gymnasium_checker_has_nothing_to_say_of_mixtures(tiny, random_adapters):
-    check(AdapterMixture(tiny(disable_env_checker=True), random_adapters[:2]))
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_gymnasium_checker_has_nothing_to_say_of_mixtures(tiny, random_adapters, env_id):
+    check(AdapterMixture(tiny(env_id, disable_env_checker=True), random_adapters[:2]))
 
 
 @pytest.mark.parametrize("name", SIMULATED)
@@ -112,8 +114,9 @@ def test_wrapped_environments_pickle_at_any_moment_and_go_on(simulated, recipes,
     env.close()
 
 
-def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters):
-    env = AdapterMixture(NoisyHumans(tiny()), random_adapters[:2])
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters, env_id):
+    env = AdapterMixture(NoisyHumans(tiny(env_id)), random_adapters[:2])
     env.reset(seed=0)
     env.step(np.array((0.5, 0.5), np.float32))
     assert goes_on_alike(env, np.array([(1, -1)], np.float32))
@@ -195,6 +198,61 @@ def test_wrappers_that_read_votes_go_into_each_other_in_both_orders(simulated, r
         assert env.get_wrapper_attr("preferences")().num_rows > 300
         env.step(np.full(19, 0.1))
         env.close()
+
+
+READ_VOTES = ("NoisyHumans", "NoisyHumans-adversarial", "PreferenceDataset", "ValueReadings")
+
+
+@pytest.mark.parametrize("inner", [*QUIET, "ValueReadings", "VectorReward"])
+@pytest.mark.parametrize("outer", [*QUIET, "ValueReadings", "VectorReward"])
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_every_two_of_them_go_around_each_other(recipes, env_id, outer, inner):
+    recipes = {**recipes, "VectorReward": VectorReward}
+    env = recipes[inner](gym.make(env_id, history="simulated", centuries=("C018", "C021")))
+    if inner == "ValueReadings" and outer in READ_VOTES:
+        with pytest.raises(ValueError, match="put it inside the wrapper that"):
+            recipes[outer](env)
+        return
+    env = recipes[outer](env)
+    env.reset(seed=0)
+    ended, rewards = False, []
+    while not ended:
+        # A copy goes on alike, whichever is inside.
+        copied, action = pickle.loads(pickle.dumps(env)), np.full(19, 0.3)
+        expected = copied.step(action)
+        copied.close()
+        assert len(env.get_wrapper_attr("ask")(env.unwrapped.survey[:2])) == 2
+        told = env.step(action)
+        assert data_equivalence(told[1:4], expected[1:4])
+        rewards.append(np.sum(told[1]))
+        ended = told[2]
+    assert rewards == pytest.approx([step["reward"] for step in env.unwrapped.trace])
+    env.close()
+
+
+# In Coevolve a step trains the proxy for seconds: there all of them go around and inside at once.
+WITH_MIXTURES = [([name], env_id) for env_id in pg_envs.ENV_IDS[:2] for name in (*QUIET, "ValueReadings", "VectorReward")]
+
+
+@pytest.mark.parametrize(("names", "env_id"), [*WITH_MIXTURES, ([*QUIET, "VectorReward"], pg_envs.ENV_IDS[2])], ids=str)
+def test_they_go_around_and_inside_mixtures_of_models(tiny, recipes, random_adapters, tmp_path, names, env_id):
+    def mixed(env):
+        return AdapterMixture(env, random_adapters[:2], folder=str(tmp_path / "mixtures"))
+
+    recipes = {**recipes, "VectorReward": VectorReward}
+    wraps, action, rewards = [recipes[name] for name in names], np.array((0.5, -0.5), np.float32), []
+    for order in ((mixed, *wraps), (*wraps, mixed)):
+        env = tiny(env_id)
+        for each in order:
+            env = each(env)
+        assert env.action_space.shape == (2,)
+        env.reset(seed=0)
+        assert len(env.get_wrapper_attr("ask")(env.unwrapped.survey[:2])) == 2
+        _, reward, _, _, info = env.step(action)
+        assert info["mixture_weights"].tolist() == [0.5, -0.5]
+        rewards.append(np.sum(reward))
+        env.close()
+    assert rewards[0] == pytest.approx(rewards[1])
 
 
 def test_agents_run_through_all_of_them(simulated, recipes):
