@@ -5,6 +5,7 @@ which century it is. Discounting is total (gamma = 0): what is submitted in one 
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import pg_envs  # noqa: F401  (registers the environments)
 from agents.simulated import SimulatedLifelong
+from pg_envs.intervals import half_width, interval
 from pg_envs.plots import save
 from pg_envs.plotting.style import line_style, new_figure
 from pg_envs.results import skill
+from pg_envs.storage import write_text
 from pg_envs.values.scoring import cosine
 from wrappers import ValueReadings
 
@@ -79,21 +82,21 @@ class GymnasiumVectors(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def make_ppo(env_id: str, history: str) -> BaseAlgorithm:
-    """PPO on eight environments of ``gym.make_vec``."""
+def make_ppo(env_id: str, history: str, seed: int) -> BaseAlgorithm:
+    """PPO on eight environments of ``gym.make_vec``, whose seeds no other training has."""
     vector_kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP}
     envs = gym.make_vec(env_id, N_ENVS, "sync", history=history, wrappers=[ValueReadings], vector_kwargs=vector_kwargs)
     nets = {"net_arch": {"pi": [], "vf": [64]}, "log_std_init": -1.0}
     settings: dict[str, Any] = {"n_steps": 128, "batch_size": 256, "learning_rate": 1e-3, "gamma": 0.0, "gae_lambda": 0.0}
-    return PPO("MultiInputPolicy", GymnasiumVectors(envs), policy_kwargs=nets, seed=0, device="cpu", **settings)
+    return PPO("MultiInputPolicy", GymnasiumVectors(envs), policy_kwargs=nets, seed=N_ENVS * seed, device="cpu", **settings)
 
 
-def make_sac(env_id: str, history: str) -> BaseAlgorithm:
+def make_sac(env_id: str, history: str, seed: int) -> BaseAlgorithm:
     """SAC on one environment of ``gym.make``."""
     env = ValueReadings(gym.make(env_id, history=history))
     nets = {"net_arch": {"pi": [], "qf": [256, 256]}}
     settings: dict[str, Any] = {"learning_rate": 1e-3, "gamma": 0.0}
-    return SAC("MultiInputPolicy", env, policy_kwargs=nets, seed=0, device="cpu", **settings)
+    return SAC("MultiInputPolicy", env, policy_kwargs=nets, seed=N_ENVS * seed, device="cpu", **settings)
 
 
 def mean_skill(env: gym.Env, act: Callable[[Any], np.ndarray], n_episodes: int) -> float:
@@ -122,10 +125,19 @@ def learning_curve(model: BaseAlgorithm, env: gym.Env, n_steps: int, n_episodes:
     return curve
 
 
+def timed_training(model: BaseAlgorithm, env: gym.Env, n_steps: int, n_episodes: int, n_points: int) -> dict[str, Any]:
+    """A learning curve, and the seconds that it took with its judging: by the clock, and of all cores together."""
+    clock, cpu = time.perf_counter(), time.process_time()
+    curve = learning_curve(model, env, n_steps, n_episodes, n_points)
+    return {"curve": curve, "wall_s": round(time.perf_counter() - clock, 3), "cpu_s": round(time.process_time() - cpu, 3)}
+
+
 @dataclass(frozen=True)
 class Settings:
     """How long is trained and how often is looked; options of both scripts."""
 
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of the trainings: each trains both algorithms on both histories, from other weights and on other episodes."""
     out: Path = Path("runs/sb3")
     """Folder for the curves, as PNG and JSON."""
     ppo_steps: int = 40_000
@@ -139,36 +151,57 @@ class Settings:
 
 
 def compare(env_id: str, settings: Settings) -> None:
-    """Train both on both histories, print what they reach, and leave the curves."""
+    """Train both on both histories with every seed, print what they reach, and leave the curves."""
     name = env_id.split("/")[-1].removesuffix("-v0").lower()
-    curves: dict[str, dict[str, Any]] = {}
+    amounts = {"PPO": (make_ppo, settings.ppo_steps), "SAC": (make_sac, settings.sac_steps)}
+    report: dict[str, Any] = {}
     for history in HISTORIES:
         env = gym.make(env_id, history=history)
-        reader = SimulatedLifelong(env)
-        found: dict[str, Any] = {"reading the votes, nothing learnt": mean_skill(env, reader.act, settings.n_episodes)}
-        for algorithm, make, n_steps in (("PPO", make_ppo, settings.ppo_steps), ("SAC", make_sac, settings.sac_steps)):
-            found[algorithm] = learning_curve(make(env_id, history), ValueReadings(env), n_steps, settings.n_episodes, settings.n_points)
-            steps, reached = found[algorithm][-1]
-            print(f"{name} on {history}: {algorithm} reaches skill {reached:.2f} on unseen seeds after {steps} steps", flush=True)
-        curves[history] = found
+        report[history] = {"reading the votes": mean_skill(env, SimulatedLifelong(env).act, settings.n_episodes), "PPO": {}, "SAC": {}}
+        for seed in settings.seeds:
+            for algorithm, (make, n_steps) in amounts.items():
+                model = make(env_id, history, seed)
+                told = timed_training(model, ValueReadings(env), n_steps, settings.n_episodes, settings.n_points)
+                report[history][algorithm][str(seed)] = told
+                steps, reached = told["curve"][-1]
+                what = f"{algorithm} reaches skill {reached:.2f} on unseen seeds after {steps} steps"
+                print(f"{name} on {history}, seed {seed}: {what} and {told['wall_s']:.0f} s", flush=True)
+    for history, found in report.items():
+        print(f"{name} on {history}: " + ", ".join(f"{algorithm} {interval(final_skills(found[algorithm]))}" for algorithm in amounts))
     settings.out.mkdir(parents=True, exist_ok=True)
-    (settings.out / f"sb3-{name}.json").write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
-    draw(name.capitalize(), curves, settings.out / f"sb3-{name}.png")
+    write_text(settings.out / f"sb3-{name}.json", json.dumps(report, indent=1) + "\n")
+    draw(name.capitalize(), report, settings.out / f"sb3-{name}.png")
 
 
-def draw(name: str, curves: dict[str, dict[str, Any]], path: Path) -> None:
-    """Skill against steps, a panel a history; a dotted line where reading the votes alone gets."""
+def final_skills(by_seed: dict[str, dict[str, Any]]) -> list[float]:
+    """What each seed's training reached."""
+    return [told["curve"][-1][1] for told in by_seed.values()]
+
+
+def draw(name: str, report: dict[str, dict[str, Any]], path: Path) -> None:
+    """Mean skill against steps with its 95% interval over seeds, a panel a history; a dotted line where reading the votes alone gets."""
     figure = new_figure(9, 3.8, f"{name}: skill on seeds never trained on")
-    for axis, (history, found) in zip(figure.subplots(1, len(curves), sharey=True), curves.items(), strict=True):
-        for index, (label, value) in enumerate(found.items()):
-            if isinstance(value, float):
-                axis.axhline(value, color="0.4", linestyle=":", label=label)
-            else:
-                axis.plot(*zip(*value, strict=True), label=label, **line_style(index))
+    for axis, (history, found) in zip(figure.subplots(1, len(report), sharey=True), report.items(), strict=True):
+        axis.axhline(found["reading the votes"], color="0.4", linestyle=":", label="reading the votes, nothing learnt")
+        for index, algorithm in enumerate(("PPO", "SAC")):
+            steps, by_seed = _curves(found[algorithm])
+            mean, style = by_seed.mean(axis=0), line_style(index)
+            seeds = "one seed" if len(by_seed) == 1 else f"mean of {len(by_seed)} seeds, 95% interval"
+            axis.plot(steps, mean, label=f"{algorithm}, {seeds}", **style)
+            if len(by_seed) > 1:
+                half = np.array([half_width(skills.tolist()) for skills in by_seed.T])
+                axis.fill_between(steps, mean - half, mean + half, color=style["color"], alpha=0.18, linewidth=0)
         axis.set_xscale("symlog", linthresh=500)
+        axis.set_ylim(-0.6, 1.05)
         axis.set_title(history, fontsize=10)
         axis.set_xlabel("centuries trained on (steps)", fontsize=10)
         axis.grid(color="0.92")
         axis.legend(loc="lower right", fontsize=9)
     figure.supylabel("skill (no unit): 0 never learns, 1 is the humans", fontsize=10)
     save(figure, path)
+
+
+def _curves(by_seed: dict[str, dict[str, Any]]) -> tuple[list[int], np.ndarray]:
+    """Steps of the curves' points, and skill there, (seeds, points)."""
+    curves = [told["curve"] for told in by_seed.values()]
+    return [steps for steps, _ in curves[0]], np.array([[skill_there for _, skill_there in curve] for curve in curves])

@@ -63,6 +63,8 @@ class ProgressEnv(Asking):
         self.action_space = self.history.policy_space
         self._initial_policy = None if initial_policy is None else named_policy(self.action_space, "initial_policy", initial_policy)
         self.reward_space = spaces.Box(-1.0, 1.0, (N_DIMENSIONS,), np.float64)
+        # As MO-Gymnasium's environments have it; its wrappers read both.
+        self.reward_dim = N_DIMENSIONS
         if self.n_steps < 2:
             raise ValueError(
                 f"{type(self).__name__}: {self.history.n_centuries} centuries leave {self.n_steps} steps, and at least 2 are needed; "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pg_envs.plotting.style import HUMANS, century_axis, line_style, new_figure, unit_of_values
 from pg_envs.storage import replacing
 from pg_envs.values.dimensions import DIMENSIONS
 
@@ -24,38 +25,39 @@ def plot_trajectory(result: dict[str, Any], path: Path) -> None:
             ``skill`` and ``complete`` are enough.
         path: Where the PNG goes; written to a temporary name first.
     """
-    from matplotlib.figure import Figure
-
-    steps = result["steps"]
+    steps, config = result["steps"], result["config"]
     labels = [step.get("target_label", step["century_label"]) for step in steps]
     x = np.arange(len(steps))
     # Standard errors are of the centred vectors; by upstream's formula there is none to draw.
-    scoring = result["config"].get("env_args", {}).get("scoring", "centred")
-    with_bands = scoring == "centred"
-    lines: list[tuple[str, str, str | None, str, str]] = [("humans", "target_vector", "target_standard_errors", "black", "-")]
+    scoring = config.get("env_args", {}).get("scoring", "centred")
+    humans = {**HUMANS, "zorder": 3}
+    lines: list[tuple[str, str, str | None, dict[str, Any]]] = [
+        ("humans", "target_vector", "target_standard_errors", humans),
+        ("policy", "policy_vector", "policy_standard_errors", line_style(0)),
+    ]
     if "proxy_vector" in steps[0]:
-        lines.append(("human proxy", "proxy_vector", None, "tab:orange", "-"))
-    lines.append(("policy", "policy_vector", "policy_standard_errors", "tab:blue", "o-"))
-    figure = Figure(figsize=(13, 9.5), layout="constrained")
+        # Finer, and after the policy's: the proxy learns from it and often lies on it.
+        lines.append(("human proxy", "proxy_vector", None, line_style(1)))
+    where = f"{config['agent']} in {config['env']} on {config['env_args']['history']}, seed {config['seed']}"
+    figure = new_figure(13, 9.5, f"{where}: {headline(result)}")
     axes = figure.subplots(4, 5, sharex=True, sharey=True)
     for d, (axis, dimension) in enumerate(zip(axes.flat, DIMENSIONS, strict=False)):
-        axis.axhline(0, color="0.85", linewidth=0.8)
-        for name, key, errors, colour, style in lines:
+        axis.axhline(0, color="0.8", linewidth=0.8)
+        for name, key, errors, style in lines:
             values = np.array([step[key][d] for step in steps])
-            axis.plot(x, values, style, color=colour, markersize=3, linewidth=1.4, label=name)
-            if errors and with_bands:
+            axis.plot(x, values, **style, label=name)
+            if errors and scoring == "centred":
                 band = np.array([step[errors][d] for step in steps])
-                axis.fill_between(x, values - band, values + band, color=colour, alpha=0.18, linewidth=0)
-        axis.set_title(dimension.label, fontsize=9)
-        axis.set_xticks(x, labels, fontsize=7, rotation=60)
-        axis.tick_params(axis="y", labelsize=7)
+                axis.fill_between(x, values - band, values + band, color=style["color"], alpha=0.18, linewidth=0)
+        axis.set_title(dimension.label, fontsize=10)
+        axis.tick_params(axis="y", labelsize=9)
+        century_axis(axis, labels, every=2 if len(labels) > 5 else 1)
     legend = axes.flat[-1]
     legend.axis("off")
     handles, names = axes.flat[0].get_legend_handles_labels()
-    legend.legend(handles, names, loc="center", frameon=False)
-    config = result["config"]
-    figure.suptitle(f"{config['agent']} in {config['env']} on {config['env_args']['history']}, seed {config['seed']}: {headline(result)}")
-    figure.supylabel(f"value ({scoring})" + (": 0 is indifference" if with_bands else ""), fontsize=9)
+    legend.legend(handles, names, loc="center", fontsize=11, frameon=False)
+    figure.supxlabel("century whose humans the policy is compared with", fontsize=10)
+    figure.supylabel(unit_of_values(scoring), fontsize=10)
     save(figure, path)
 
 

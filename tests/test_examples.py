@@ -12,6 +12,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+import trl
+
+from pg_envs.interaction import OBJECTIVES
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,21 +78,55 @@ def test_sb3_learns_beyond_its_seeds(name, tmp_path):
     pytest.importorskip("stable_baselines3")
     few = ("--ppo-steps", "4000", "--sac-steps", "10", "--n-episodes", "5", "--n-points", "1")
     said = run(f"sb3_{name}.py", *few, cwd=tmp_path).stdout
-    reached = re.findall(r"(\S+): (PPO|SAC) reaches skill (-?\d\.\d\d) on unseen seeds", said)
+    reached = re.findall(r"(\S+), seed 0: (PPO|SAC) reaches skill (-?\d\.\d\d) on unseen seeds", said)
     assert [line[:2] for line in reached] == [(h, a) for h in ("simulated", "simulated-random") for a in ("PPO", "SAC")]
-    # Ten steps are next to nothing for SAC.
+    # Ten steps are next to nothing for SAC, which has a test of its own.
     assert all(float(skill) > 0.4 for _, algorithm, skill in reached if algorithm == "PPO")
     assert (tmp_path / f"runs/sb3/sb3-{name}.png").exists()
     assert (tmp_path / f"runs/sb3/sb3-{name}.json").exists()
 
 
-def test_sb3_on_adapters_of_random_models(on_few_items, tiny_family, monkeypatch, capsys):
+def test_sac_learns_too(monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    import sb3_training
+
+    follow = "ProgressGym/Follow-v0"
+    env = sb3_training.ValueReadings(gym.make(follow, history="simulated"))
+    (_, before), (steps, after) = sb3_training.learning_curve(sb3_training.make_sac(follow, "simulated", 0), env, 700, 5, 1)
+    assert steps == 700
+    assert after > 0.4 > before
+
+
+def test_sb3_trains_with_every_seed_and_keeps_what_each_took(tmp_path):
+    pytest.importorskip("stable_baselines3")
+    least = ("--ppo-steps", "1", "--sac-steps", "1", "--n-episodes", "1", "--n-points", "1")
+    said = run("sb3_follow.py", "--seeds", "3", "5", *least, cwd=tmp_path).stdout
+    report = json.loads((tmp_path / "runs/sb3/sb3-follow.json").read_text())
+    for history in ("simulated", "simulated-random"):
+        for algorithm in ("PPO", "SAC"):
+            found = report[history][algorithm]
+            assert list(found) == ["3", "5"]
+            # Other weights from the start.
+            assert found["3"]["curve"][0] != found["5"]["curve"][0]
+            assert all(0 < told[seconds] < 600 for told in found.values() for seconds in ("wall_s", "cpu_s"))
+        assert re.search(rf"^follow on {history}: PPO -?\d\.\d{{3}} ± \d\.\d{{3}}, SAC", said, re.MULTILINE)
+
+
+def test_sb3_on_adapters_of_random_models(on_few_items, tiny_family, tmp_path, monkeypatch, capsys):
     pytest.importorskip("stable_baselines3")
     monkeypatch.setattr("pg_envs.history.live.histtiny_refs", lambda: (*tiny_family, *tiny_family))
     on_few_items("sb3_adapters.py", "3")
-    pattern = r"^after (\d+) steps, (C0\d\d): weights (?:[+-]\d\.\d\d, ){2}[+-]\d\.\d\d, reward [+-]\d\.\d{3}$"
+    number = r"[+-]\d\.\d{3}"
+    mixed = r"(?:[+-]\d\.\d\d, ){2}[+-]\d\.\d\d"
+    pattern = rf"^after (\d+) steps, (C0\d\d): weights {mixed}, reward {number} \(never learning {number}\)$"
     judged = re.findall(pattern, capsys.readouterr().out, re.MULTILINE)
     assert judged == [(n, century) for n in ("0", "3") for century in ("C019", "C020", "C021")]
+    report = json.loads((tmp_path / "runs/sb3/sb3-adapters.json").read_text())
+    untrained, trained = report["untrained"], report["trained"]
+    assert [before["weights"] for before in untrained] != [after["weights"] for after in trained]
+    # Who never learns is the same before and after.
+    assert [before["reward_of_never"] for before in untrained] == [after["reward_of_never"] for after in trained]
 
 
 def test_forecast_on_simulated(tmp_path):
@@ -131,6 +168,53 @@ def test_trl_custom_loop_on_random_models(on_few_items, tiny_family, tmp_path, m
     # Judging asks far more; what is told is what training asked: of 8 items at most all comparisons.
     assert all(0 <= int(n_questions) <= 8 * 6 for _, n_questions in found)
     assert len(list(tmp_path.glob("trl-custom-loop-*/C021/adapter_model.safetensors"))) == 1
+
+
+def test_trl_custom_loop_gives_each_objective_a_function_and_each_group_a_start(on_few_items, tiny_family, tmp_path, monkeypatch):
+    trainers, groups = [], []
+
+    def noting(function):
+        @functools.wraps(function)
+        def judge(prompts, completions, **columns):
+            rewards = function(prompts, completions, **columns)
+            starts = [(prompt[0]["content"], seed) for prompt, seed in zip(prompts, columns["seed"], strict=True)]
+            groups.extend(starts[i : i + 4] for i in range(0, len(starts), 4))
+            return rewards
+
+        return judge
+
+    class Trainer(trl.GRPOTrainer):
+        def __init__(self, model, reward_funcs, args, train_dataset, **others):
+            trainers.append((reward_funcs, args, train_dataset))
+            super().__init__(model, [noting(function) for function in reward_funcs], args, train_dataset=train_dataset, **others)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("trl.GRPOTrainer", Trainer)
+    on_few_items("trl_custom_loop.py", "2")
+    assert len(trainers) == 2
+    for functions, arguments, data in trainers:
+        assert sorted(function.__name__ for function in functions) == sorted(OBJECTIVES)
+        assert len(arguments.reward_weights) == len(functions)
+        assert arguments.num_generations == 4
+        assert set(data.column_names) == {"prompt", "seed", "answers", "item_id"}
+        # A step's eight prompts are of one seed, the next step's of another.
+        assert [len(set(data["seed"][i : i + 8])) for i in (0, 8)] == [1, 1]
+        assert len(set(data["seed"])) == 2
+    # Two centuries, two steps each, eight groups a step, told to three functions; all samples of a group share prompt and seed.
+    assert [len(set(group)) for group in groups] == [1] * (2 * 2 * 8 * 3)
+    assert len({start for (start, *_) in groups}) > 8
+
+
+def test_a_reward_function_of_the_example_is_its_objective():
+    make = runpy.run_path(str(ROOT / "examples/trl_custom_loop.py"))["reward_function"]
+
+    class Task:
+        def score(self, turns):
+            return {name: 10 * index + len(turns) for index, name in enumerate(OBJECTIVES)}
+
+    turn = {"role": "user", "content": "Yes or no?"}
+    found = [make(Task(), name)([[turn], [turn, turn]], [[turn], [turn]], seed=[1, 2]) for name in OBJECTIVES]
+    assert found == [[2, 3], [12, 13], [22, 23]]
 
 
 def test_trl_custom_loop_shows_what_was_trained_beside_what_never_was(tiny_family, small_questionnaire, tmp_path):

@@ -42,6 +42,21 @@ class AdapterMixture(gym.Wrapper, gym.utils.RecordConstructorArgs):
     Each takes as much disk as all K adapters together. In ``folder`` they are kept and found again by later runs and by other
     processes; without one they go into a temporary folder that the next ``reset`` or ``close`` removes. A pickled or copied
     environment has a temporary folder of its own; its ``policy`` lies in the original's until its next step.
+
+    ## Example
+    ```python
+    import gymnasium as gym
+    import numpy as np
+
+    import pg_envs  # registers the environments
+    from wrappers import AdapterMixture
+
+    env = gym.make("ProgressGym/Follow-v0")
+    env = AdapterMixture(env, [env.unwrapped.initial_policy])  # or more: a weight each
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(np.array([0.5], np.float32))  # half of what the first century's humans differ by from the base
+    env.close()
+    ```
     """
 
     def __init__(

@@ -31,6 +31,17 @@ class NoisyHumans(gym.Wrapper, gym.utils.RecordConstructorArgs):
     humans' or their opposite. In Coevolve the proxy learns from history's unflipped answers.
 
     Questions put to ``env.unwrapped.ask`` go past all wrappers; ``pg_envs.agent_view.AgentView`` asks through them.
+
+    ## Example
+    ```python
+    import gymnasium as gym
+
+    import pg_envs  # registers the environments
+    from wrappers import NoisyHumans
+
+    env = NoisyHumans(gym.make("ProgressGym/Follow-v0", history="simulated"), share=0.2, mode="adversarial")
+    observation, info = env.reset(seed=0)  # a fifth of the votes are the opposite
+    ```
     """
 
     def __init__(self, env: gym.Env[Any, Any], share: float = 0.1, mode: FlipMode = "random") -> None:

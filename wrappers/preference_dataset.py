@@ -25,9 +25,14 @@ class PreferenceDataset(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     ## Example
     ```python
-    env = PreferenceDataset(gym.make("ProgressGym/Follow-v0"))
+    import gymnasium as gym
+
+    import pg_envs  # registers the environments
+    from wrappers import PreferenceDataset
+
+    env = PreferenceDataset(gym.make("ProgressGym/Follow-v0", history="simulated"))
     env.reset(seed=0)
-    DPOTrainer(..., train_dataset=env.preferences())
+    data = env.preferences()  # prompt, chosen, rejected: DPOTrainer(..., train_dataset=data)
     ```
     """
 

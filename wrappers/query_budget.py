@@ -21,6 +21,18 @@ class QueryBudget(gym.Wrapper, gym.utils.RecordConstructorArgs):
     agent, does; ``env.unwrapped.ask`` goes past all wrappers. Every comparison and every prompt is one question, counted by
     the environment itself, so that questions asked past this wrapper use the budget up too. A ``query_budget`` of the
     environment holds besides.
+
+    ## Example
+    ```python
+    import gymnasium as gym
+
+    import pg_envs  # registers the environments
+    from wrappers import QueryBudget
+
+    env = QueryBudget(gym.make("ProgressGym/Follow-v0", history="simulated"), per_century=10, per_episode=50)
+    env.reset(seed=0)
+    votes = env.ask(env.unwrapped.survey[:10])  # an eleventh question in this century raises QueryBudgetExceeded
+    ```
     """
 
     def __init__(self, env: gym.Env[Any, Any], per_century: int | None = None, per_episode: int | None = None) -> None:

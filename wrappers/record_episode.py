@@ -22,6 +22,19 @@ class RecordEpisode(gym.Wrapper, gym.utils.RecordConstructorArgs):
     Lines are written out at once, so that a killed run keeps them. A file that exists is never written to: episodes
     take the next free number, also where several environments or processes share the folder. A pickled or copied
     environment writes into a file of its own too, which begins with what the episode had before the copy.
+
+    ## Example
+    ```python
+    import gymnasium as gym
+
+    import pg_envs  # registers the environments
+    from wrappers import RecordEpisode
+
+    env = RecordEpisode(gym.make("ProgressGym/Follow-v0", history="simulated"), folder="episodes")
+    env.reset(seed=0)
+    env.step(env.action_space.sample())  # two lines in episodes/episode-00000.jsonl
+    env.close()
+    ```
     """
 
     def __init__(self, env: gym.Env[Any, Any], folder: str) -> None:

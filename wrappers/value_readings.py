@@ -27,8 +27,14 @@ class ValueReadings(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     ## Example
     ```python
+    import gymnasium as gym
+    from stable_baselines3 import PPO
+
+    import pg_envs  # registers the environments
+    from wrappers import ValueReadings
+
     env = ValueReadings(gym.make("ProgressGym/Predict-v0", history="simulated-random"), memory=2)
-    PPO("MultiInputPolicy", env)
+    model = PPO("MultiInputPolicy", env)
     ```
     """
 

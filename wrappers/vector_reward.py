@@ -12,7 +12,19 @@ class VectorReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """Returns ``info["reward_vector"]`` as the reward, MO-Gymnasium's convention, with its ``reward_space``.
 
     The (19,) parts sum to the scalar reward, which goes into ``info["scalar_reward"]``. Wrappers that expect scalar
-    rewards (``RecordEpisodeStatistics``) belong inside this one.
+    rewards (``RecordEpisodeStatistics``) belong inside this one, MO-Gymnasium's own (``LinearReward``) around it.
+
+    ## Example
+    ```python
+    import gymnasium as gym
+
+    import pg_envs  # registers the environments
+    from wrappers import VectorReward
+
+    env = VectorReward(gym.make("ProgressGym/Follow-v0", history="simulated"))
+    env.reset(seed=0)
+    _, reward, *_ = env.step(env.action_space.sample())  # (19,), what each dimension adds
+    ```
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:

@@ -27,6 +27,19 @@ class WandbLogger(gym.Wrapper, gym.utils.RecordConstructorArgs):
     ``reward`` is the environment's own, whatever wrappers make of it. Adapters are seen only where actions are ModelRefs:
     put this inside ``AdapterMixture``. Needs ``pip install pg-envs[wandb]``; nothing is logged unless an environment is wrapped.
     A pickled or copied environment logs to a run of its own, from its next step on.
+
+    ## Example
+    ```python
+    import gymnasium as gym
+
+    import pg_envs  # registers the environments
+    from wrappers import WandbLogger
+
+    env = WandbLogger(gym.make("ProgressGym/Follow-v0", history="simulated"), "my-project", mode="offline")
+    env.reset(seed=0)
+    env.step(env.action_space.sample())  # begins the run
+    env.close()
+    ```
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pg_envs.plotting.runs import DrawnRun, Group
-from pg_envs.plotting.style import HUMANS, century_axis, line_style, literal, new_figure
+from pg_envs.plotting.style import HUMANS, century_axis, line_style, literal, new_figure, unit_of_values
 from pg_envs.values.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def trajectories(group: Group) -> Figure:
     # Some 130 characters stand side by side at this width, the drawn line's five included.
     n_columns = max(1, min(4, 130 // (max(map(len, ordered)) + 5)))
     figure.legend([by_name[name] for name in ordered], ordered, loc="outside lower center", ncols=n_columns, fontsize=10, frameon=False)
-    figure.supylabel(_unit(group.scoring), fontsize=10)
+    figure.supylabel(unit_of_values(group.scoring), fontsize=10)
     return figure
 
 
@@ -73,7 +73,7 @@ def one_dimension(group: Group, dimension: int) -> Figure:
         axis.plot(x, values, **style, label=label)
         _draw_band(axis, x, values, run.column("policy_standard_errors")[:, dimension], style["color"], group.scoring)
     century_axis(axis, [group.centuries[c] for c in longest.judged_in])
-    axis.set_ylabel(_unit(group.scoring), fontsize=8)
+    axis.set_ylabel(unit_of_values(group.scoring), fontsize=8)
     handles, names = axis.get_legend_handles_labels()
     by_name = dict(zip(names, handles, strict=True))
     figure.legend(by_name.values(), by_name.keys(), loc="outside lower center", ncols=1, fontsize=9, frameon=False)
@@ -93,10 +93,6 @@ def _draw_band(axis: Any, x: np.ndarray, values: np.ndarray, errors: np.ndarray,
     if scoring == "centred":
         # By upstream's formula there is no standard error.
         axis.fill_between(x, values - errors, values + errors, color=colour, alpha=0.18, linewidth=0)
-
-
-def _unit(scoring: str) -> str:
-    return "value, centred: from -1 to 1, 0 is indifference" if scoring == "centred" else "value by upstream's formula, no unit"
 
 
 def _lines(group: Group) -> list[tuple[str, dict[str, Any], DrawnRun]]:

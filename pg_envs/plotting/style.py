@@ -69,3 +69,8 @@ def century_axis(axis: Any, labels: list[str], every: int = 1) -> None:
     """Put centuries on the x axis, every so many of them named."""
     axis.set_xticks(range(0, len(labels), every), labels[::every], rotation=90 if len(labels) > 4 else 0, fontsize=9)
     axis.set_xlim(-0.5, len(labels) - 0.5)
+
+
+def unit_of_values(scoring: str) -> str:
+    """What an axis of values says of its unit."""
+    return "value, centred: from -1 to 1, 0 is indifference" if scoring == "centred" else "value by upstream's formula, no unit"

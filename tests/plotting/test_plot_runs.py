@@ -3,17 +3,28 @@
 import copy
 import json
 import struct
+from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from results_support import SHORT, run_result
 
+from pg_envs import plots
 from pg_envs.cli import main
 from pg_envs.plotting import figures
 from pg_envs.plotting import plot_runs as plot_runs_module
 from pg_envs.plotting.plot_runs import plot_runs
 from pg_envs.plotting.runs import DrawnRun, group_runs, read_runs, without_repetitions
-from pg_envs.plotting.style import line_style, literal
+from pg_envs.plotting.style import COLOURS, HUMANS, line_style, literal
+from pg_envs.values.dimensions import DIMENSIONS
+
+COLOUR_BLIND = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+"""What is left of linear red, green and blue: Machado, Oliveira and Fernandes 2009, table 1, the severest of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +295,86 @@ def test_lines_differ_without_colours_too():
     styles = [line_style(index) for index in range(24)]
     assert len({(s["marker"], s["linestyle"], s["color"]) for s in styles}) == 24
     assert len({(s["marker"], s["linestyle"]) for s in styles[:8]}) == 8
+
+
+def seen(colour, kind):
+    """sRGB in [0, 1] as a colour-blind reader sees it."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    left = np.clip(np.array(COLOUR_BLIND[kind]) @ linear, 0, 1)
+    return np.where(left <= 0.0031308, left * 12.92, 1.055 * left ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_colours_differ_for_colour_blind_readers(kind):
+    # Of 1.73 from black to white. Tritanopia is rare (one in some ten thousand), and no six colours serve all three kinds as well.
+    least = 0.1 if kind == "tritanopia" else 0.2
+    for one, other in combinations([*COLOURS, HUMANS["color"]], 2):
+        assert np.linalg.norm(seen(one, kind) - seen(other, kind)) > least, (one, other)
+
+
+def test_lines_on_grey_paper_differ_by_marker_line_and_filling():
+    styles = [line_style(index) for index in range(len(COLOURS))]
+    shapes = {(style["marker"], style["linestyle"], style["markerfacecolor"] == "white") for style in styles}
+    assert len(shapes) == len(COLOURS)
+    # Humans have no marker.
+    assert "marker" not in HUMANS
+    assert len({style["marker"] for style in styles}) == len(COLOURS)
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_above_and_below_differ_in_the_heatmap_for_colour_blind_readers(results, kind):
+    colours = figures.heatmap("title", [("it", drawn(results["Follow-random-0"])[0])], 0.5).axes[0].images[0].cmap
+    for strength in (0.25, 0.5, 1.0):
+        above, below = (seen(colours(0.5 + sign * strength / 2), kind) for sign in (1, -1))
+        assert np.linalg.norm(above - below) > 0.2
+        assert np.linalg.norm(above - seen(colours(0.5), kind)) > 0.1
+
+
+def texts(figure):
+    """What a reader is told besides the drawing: the figure's title, its labels, and the titles and labels of its panels."""
+    labels = {figure.get_suptitle(), figure.get_supxlabel(), figure.get_supylabel()}
+    return labels | {text for axis in figure.axes for text in (axis.get_title(), axis.get_xlabel(), axis.get_ylabel())}
+
+
+CENTRED = "value, centred: from -1 to 1, 0 is indifference"
+COMPARED = "century whose humans the policy is compared with"
+
+
+def test_every_picture_has_a_title_and_units(results):
+    (group,) = group_runs(drawn(results["Coevolve-random-0"], results["Coevolve-random-1"]))
+    names = {dimension.label for dimension in DIMENSIONS}
+    where = "Coevolve on simulated, C019 to C021"
+    assert {f"Policy against humans: {where}", CENTRED, COMPARED} | names <= texts(figures.trajectories(group))
+    assert {DIMENSIONS[3].label, CENTRED} <= texts(figures.one_dimension(group, 3))
+    heatmap = figures.heatmap(group.title, [("random", group.runs[0])], 0.5)
+    bar = "policy minus humans, in units of value (+ above, − below them)"
+    assert {f"Policy minus humans: {where}", "random", COMPARED, bar} <= texts(heatmap)
+    assert [label.get_text() for label in heatmap.axes[0].get_yticklabels()] == [dimension.label for dimension in DIMENSIONS]
+    assert [label.get_text() for label in heatmap.axes[0].get_xticklabels()] == ["C020", "C021"]
+    skill = "skill (no unit): 0 never learns, 1 is the humans themselves\ndots are seeds; marker and bar their mean and its 95% interval"
+    assert {f"Skill: {where}", skill} <= texts(figures.skill(group, group.variants))
+    lag = "lag in centuries: above 0 is behind the humans"
+    shown = texts(figures.lock_in_lag(group, group.variants))
+    assert {f"Lock-in lag: {where}", lag, "century\nline: mean over seeds, dots: seeds", "random\n(2 seeds)"} <= shown
+
+
+def test_a_runs_own_picture_is_in_the_same_style(results, tmp_path, monkeypatch):
+    drawn_figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn_figures.append(figure))
+    result = results["Coevolve-random-0"]
+    plots.plot_trajectory(result, tmp_path / "it.png")
+    (figure,) = drawn_figures
+    assert f"random in ProgressGym/Coevolve-v0 on simulated, seed 0: {plots.headline(result)}" in texts(figure)
+    assert {dimension.label for dimension in DIMENSIONS} | {CENTRED, COMPARED} <= texts(figure)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    keys = {"humans": "target_vector", "policy": "policy_vector", "human proxy": "proxy_vector"}
+    for label, key in keys.items():
+        np.testing.assert_allclose(lines[label].get_ydata(), [step[key][0] for step in result["steps"]])
+    # On grey paper by their markers, and by their lines where these lie on each other.
+    looks = {(lines[label].get_marker(), lines[label].get_linestyle(), lines[label].get_markerfacecolor()) for label in keys}
+    assert len({marker for marker, *_ in looks}) == len(looks) == 3
+    assert min(label.get_fontsize() for axis in figure.axes[:19] for label in axis.get_xticklabels() + axis.get_yticklabels()) >= 9
 
 
 def test_text_that_means_something_to_matplotlib_is_taken_literally():

@@ -140,8 +140,9 @@ def test_stable_baselines_steers_it(untouched, random_adapters):
     env.close()
 
 
-def test_spec_names_the_adapters(tiny, random_adapters):
-    env = AdapterMixture(tiny(), random_adapters[:2], decimals=1)
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_spec_names_the_adapters(tiny, random_adapters, env_id):
+    env = AdapterMixture(tiny(env_id), random_adapters[:2], decimals=1)
     spec = gym.envs.registration.EnvSpec.from_json(env.spec.to_json())
     again = gym.make(spec)
     assert isinstance(again, AdapterMixture)

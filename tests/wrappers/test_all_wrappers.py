@@ -1,7 +1,10 @@
 """What every wrapper owes its users: checkers, specs, pickles, vector environments, and each other's company."""
 
 import functools
+import inspect
 import pickle
+import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -15,6 +18,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 
+import pg_envs
 import wrappers
 from agents.baselines import NoOp
 from pg_envs.runner import run_episode
@@ -53,8 +57,9 @@ def test_gymnasium_checker_has_nothing_to_say(simulated, recipes, name):
     check(recipes[name](simulated(disable_env_checker=True)))
 
 
-def test_gymnasium_checker_has_nothing_to_say_of_mixtures(tiny, random_adapters):
-    check(AdapterMixture(tiny(disable_env_checker=True), random_adapters[:2]))
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_gymnasium_checker_has_nothing_to_say_of_mixtures(tiny, random_adapters, env_id):
+    check(AdapterMixture(tiny(env_id, disable_env_checker=True), random_adapters[:2]))
 
 
 @pytest.mark.parametrize("name", SIMULATED)
@@ -109,8 +114,9 @@ def test_wrapped_environments_pickle_at_any_moment_and_go_on(simulated, recipes,
     env.close()
 
 
-def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters):
-    env = AdapterMixture(NoisyHumans(tiny()), random_adapters[:2])
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_mixtures_around_models_in_memory_pickle_and_go_on(tiny, random_adapters, env_id):
+    env = AdapterMixture(NoisyHumans(tiny(env_id)), random_adapters[:2])
     env.reset(seed=0)
     env.step(np.array((0.5, 0.5), np.float32))
     assert goes_on_alike(env, np.array([(1, -1)], np.float32))
@@ -194,6 +200,61 @@ def test_wrappers_that_read_votes_go_into_each_other_in_both_orders(simulated, r
         env.close()
 
 
+READ_VOTES = ("NoisyHumans", "NoisyHumans-adversarial", "PreferenceDataset", "ValueReadings")
+
+
+@pytest.mark.parametrize("inner", [*QUIET, "ValueReadings", "VectorReward"])
+@pytest.mark.parametrize("outer", [*QUIET, "ValueReadings", "VectorReward"])
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_every_two_of_them_go_around_each_other(recipes, env_id, outer, inner):
+    recipes = {**recipes, "VectorReward": VectorReward}
+    env = recipes[inner](gym.make(env_id, history="simulated", centuries=("C018", "C021")))
+    if inner == "ValueReadings" and outer in READ_VOTES:
+        with pytest.raises(ValueError, match="put it inside the wrapper that"):
+            recipes[outer](env)
+        return
+    env = recipes[outer](env)
+    env.reset(seed=0)
+    ended, rewards = False, []
+    while not ended:
+        # A copy goes on alike, whichever is inside.
+        copied, action = pickle.loads(pickle.dumps(env)), np.full(19, 0.3)
+        expected = copied.step(action)
+        copied.close()
+        assert len(env.get_wrapper_attr("ask")(env.unwrapped.survey[:2])) == 2
+        told = env.step(action)
+        assert data_equivalence(told[1:4], expected[1:4])
+        rewards.append(np.sum(told[1]))
+        ended = told[2]
+    assert rewards == pytest.approx([step["reward"] for step in env.unwrapped.trace])
+    env.close()
+
+
+# In Coevolve a step trains the proxy for seconds: there all of them go around and inside at once.
+WITH_MIXTURES = [([name], env_id) for env_id in pg_envs.ENV_IDS[:2] for name in (*QUIET, "ValueReadings", "VectorReward")]
+
+
+@pytest.mark.parametrize(("names", "env_id"), [*WITH_MIXTURES, ([*QUIET, "VectorReward"], pg_envs.ENV_IDS[2])], ids=str)
+def test_they_go_around_and_inside_mixtures_of_models(tiny, recipes, random_adapters, tmp_path, names, env_id):
+    def mixed(env):
+        return AdapterMixture(env, random_adapters[:2], folder=str(tmp_path / "mixtures"))
+
+    recipes = {**recipes, "VectorReward": VectorReward}
+    wraps, action, rewards = [recipes[name] for name in names], np.array((0.5, -0.5), np.float32), []
+    for order in ((mixed, *wraps), (*wraps, mixed)):
+        env = tiny(env_id)
+        for each in order:
+            env = each(env)
+        assert env.action_space.shape == (2,)
+        env.reset(seed=0)
+        assert len(env.get_wrapper_attr("ask")(env.unwrapped.survey[:2])) == 2
+        _, reward, _, _, info = env.step(action)
+        assert info["mixture_weights"].tolist() == [0.5, -0.5]
+        rewards.append(np.sum(reward))
+        env.close()
+    assert rewards[0] == pytest.approx(rewards[1])
+
+
 def test_agents_run_through_all_of_them(simulated, recipes):
     env = simulated(centuries=("C018", "C021"))
     plain = run_episode(env, NoOp(env), seed=0).episode_score()
@@ -211,6 +272,22 @@ def test_agents_steer_mixtures(tiny, random_adapters):
     # Weights (1, 0) are the first century's humans, which never learning submits.
     assert mixed == pytest.approx(run_episode(plain, NoOp(plain), seed=0).episode_score(), abs=1e-3)
     plain.close()
+
+
+@pytest.mark.parametrize("name", wrappers.__all__)
+def test_examples_of_the_docstrings_run(name, tiny, small_questionnaire, offline_wandb, tmp_path, monkeypatch):
+    if name == "ValueReadings":
+        pytest.importorskip("stable_baselines3")
+    (code,) = re.findall(r"^## Example\n```python\n(.*?)^```", inspect.getdoc(getattr(wrappers, name)), re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    # As they stand, but on few items.
+    monkeypatch.setattr(gym, "make", functools.partial(gym.make, questionnaire=small_questionnaire))
+    found = runpy.run_path("example.py")
+    assert isinstance(found["env"], getattr(wrappers, name))
+    shown = {"VectorReward": "reward", "NoisyHumans": "observation", "QueryBudget": "votes", "PreferenceDataset": "data"}
+    assert shown.get(name, "env") in found
+    assert (tmp_path / "episodes/episode-00000.jsonl").exists() == (name == "RecordEpisode")
 
 
 def test_importing_wrappers_loads_nothing_heavy():

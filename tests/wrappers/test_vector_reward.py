@@ -52,6 +52,29 @@ def test_spec_makes_the_wrapped_environment_again(env):
     assert again.step(again.unwrapped.initial_policy)[1].shape == (19,)
 
 
+def test_mo_gymnasiums_wrappers_go_around_it(env):
+    mo = pytest.importorskip("mo_gymnasium.wrappers")
+    env = mo.LinearReward(mo.MORecordEpisodeStatistics(env), weight=np.ones(19))
+    env.reset(seed=0)
+    ended, vectors = False, []
+    while not ended:
+        _, reward, ended, _, info = env.step(env.unwrapped.initial_policy)
+        assert reward == pytest.approx(info["scalar_reward"])
+        vectors.append(info["vector_reward"])
+    np.testing.assert_allclose(info["episode"]["r"], np.sum(vectors, axis=0), rtol=1e-5)
+
+
+def test_mo_gymnasium_sums_vectors_over_skipped_steps(env):
+    mo = pytest.importorskip("mo_gymnasium.wrappers")
+    plain = VectorReward(gym.make(env.spec.id, history="simulated"))
+    skipping = mo.MOMaxAndSkipObservation(gym.wrappers.FlattenObservation(env), skip=2)
+    for each in (plain, skipping):
+        each.reset(seed=0)
+    action = np.full(19, 0.3)
+    expected = plain.step(action)[1] + plain.step(action)[1]
+    np.testing.assert_allclose(skipping.step(action)[1], expected, rtol=1e-5)
+
+
 def test_other_environments_are_refused():
     with pytest.raises(ValueError, match="no reward_space"):
         VectorReward(gym.make("CartPole-v1"))

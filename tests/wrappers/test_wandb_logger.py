@@ -130,11 +130,12 @@ def test_the_environments_own_reward_is_logged_inside_and_outside_vectors(offlin
     assert runs(offline_wandb)[0].history[0]["reward"] == pytest.approx(reward.sum())
 
 
-def test_the_last_policys_adapter_becomes_an_artifact(tiny, random_adapters, offline_wandb):
-    env = AdapterMixture(WandbLogger(tiny(), "p"), random_adapters[:2])
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_the_last_policys_adapter_becomes_an_artifact(tiny, random_adapters, offline_wandb, env_id):
+    env = AdapterMixture(WandbLogger(tiny(env_id), "p"), random_adapters[:2])
     env.reset(seed=0)
-    for action in ((1, 0), (0, 1), (0.5, 0.5)):
-        env.step(np.array(action, np.float32))
+    actions = [(1, 0), (0, 1), (0.5, 0.5)][-env.unwrapped.n_steps :]
+    assert [env.step(np.array(action, np.float32))[2] for action in actions] == [False] * (len(actions) - 1) + [True]
     sizes = {path.name: path.stat().st_size for path in local_path(env.policy.adapter).iterdir()}
     env.close()
     (run,) = runs(offline_wandb)
@@ -158,8 +159,9 @@ def test_a_run_of_the_command_line_is_logged_with_its_last_policy(tiny_family, s
     assert "adapter_model.safetensors" in {entry.path for entry in artifact.manifest.contents}
 
 
-def test_a_copy_logs_to_a_run_of_its_own(offline_wandb):
-    env = WandbLogger(gym.make("ProgressGym/Follow-v0", history="simulated"), "p")
+@pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
+def test_a_copy_logs_to_a_run_of_its_own(offline_wandb, env_id):
+    env = WandbLogger(gym.make(env_id, history="simulated"), "p")
     env.reset(seed=0)
     env.step(np.zeros(19))
     copied = pickle.loads(pickle.dumps(env))
