@@ -106,7 +106,7 @@ class Visitor:
         folder = os.environ.get("PG_ENVS_SCREENSHOTS")
         if folder:
             height = self.browser.execute_script("return document.documentElement.scrollHeight")
-            clip = {"x": 0, "y": 0, "width": self.width, "height": min(height, 4000), "scale": 1}
+            clip = {"x": 0, "y": 0, "width": self.width, "height": min(height, 6000), "scale": 1}
             options = {"format": "png", "captureBeyondViewport": True, "clip": clip}
             picture = self.browser.execute_cdp_cmd("Page.captureScreenshot", options)
             Path(folder, f"app-{name}-{self.screen}.png").write_bytes(base64.b64decode(picture["data"]))
