@@ -13,7 +13,7 @@ from pg_envs.history.recorded import RecordedHistory
 from pg_envs.history.recording_data import RecordedCentury
 from pg_envs.models.bases import check_bases, pinned
 from pg_envs.models.conversation import Prompt
-from pg_envs.models.engine import OPENAI
+from pg_envs.models.engine import is_openai
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.space import AnyModelSpace, ModelSpace
 from pg_envs.progress import report
@@ -60,7 +60,7 @@ class LiveHistory(ModelHistory):
         Raises:
             ModelRefError: If one is not to be had, with what to do.
         """
-        if not self.engine_name.startswith(OPENAI):
+        if not is_openai(self.engine_name):
             check_bases(self.refs)
         super().reset(rng)
 

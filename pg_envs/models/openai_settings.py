@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,6 +11,7 @@ from pg_envs.models.engine import OPENAI, EngineError
 from pg_envs.models.settings import read_settings
 
 EXAMPLE = f"{OPENAI}http://127.0.0.1:8000/v1?concurrency=8&timeout_s=60"
+URL_VARIABLE = "OPENAI_BASE_URL"
 KINDS: dict[str, type] = {"concurrency": int, "timeout_s": float, "retries": int, "backoff_s": float, "load_adapters": bool}
 """What an engine's name may set, and what kind of value it is."""
 
@@ -53,10 +55,16 @@ class OpenAISettings:
     def parse(cls, name: str) -> OpenAISettings:
         """The settings in an engine's name, e.g. ``openai:http://127.0.0.1:8000/v1?concurrency=8&timeout_s=60``.
 
+        A name without a URL, such as ``openai?concurrency=8``, takes that in the environment variable OPENAI_BASE_URL.
+
         Raises:
-            EngineError: If the URL is none, or a setting is unknown, given twice, or of the wrong kind.
+            EngineError: If there is no URL or what there is is none, or a setting is unknown, given twice, or of the wrong kind.
         """
-        url, _, query = name.removeprefix(OPENAI).partition("?")
+        whole, _, query = name.partition("?")
+        if whole.startswith(OPENAI):
+            url = whole.removeprefix(OPENAI)
+        elif not (url := os.environ.get(URL_VARIABLE, "")):
+            raise EngineError(f"engine {whole!r} names no server; write one as in {EXAMPLE!r}, or set {URL_VARIABLE} to its URL")
         given = read_settings(f"{OPENAI}{_without_user(url)}", query, KINDS)
         return cls(url.rstrip("/"), **given)
 

@@ -8,12 +8,24 @@ from hypothesis import strategies as st
 from tests_support import refusal_of_engine
 
 from pg_envs.models import engine
-from pg_envs.models.engine import EngineError, check_engine_name
+from pg_envs.models.engine import EngineError, check_engine_name, make_engine
 from pg_envs.models.openai_settings import OpenAISettings
 
 
 def test_a_bare_url_has_defaults():
     assert OpenAISettings.parse("openai:http://127.0.0.1:8000/v1/") == OpenAISettings("http://127.0.0.1:8000/v1")
+
+
+def test_the_bare_name_takes_the_url_in_the_environment(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1/")
+    assert OpenAISettings.parse("openai") == OpenAISettings("http://127.0.0.1:8000/v1")
+    assert make_engine("openai?retries=2").server.settings == OpenAISettings("http://127.0.0.1:8000/v1", retries=2)
+    assert OpenAISettings.parse("openai:http://host/v1") == OpenAISettings("http://host/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:sk-secret@host/v1")
+    assert "sk-secret" not in refusal_of_engine("openai")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert "engine 'openai' names no server; write one as in 'openai:http://" in refusal_of_engine("openai?retries=2")
+    assert "unknown engine 'openaix'" in refusal_of_engine("openaix")
 
 
 @given(
