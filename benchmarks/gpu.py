@@ -3,8 +3,9 @@
 The weights are random, since speed does not depend on them, and no download is needed; they are written to a temporary folder (16 GB) and
 loaded from there as any model is. The tokenizer is histtiny's, which has other and more tokens for the same text than Llama's.
 Measured: the matrix-product peak and the share of it that measuring values reaches, questions a second by log-probabilities and by
-generating, seconds to load the model, and preference pairs a second and peak memory of a DPO training with LoRA, ours against the bare
-TRL trainer. The time of an episode is calculated from these by the formula that the report gives. Written is ``docs/gpu.json``.
+generating, of the base and with an adapter on it, seconds to load the model, and preference pairs a second (without loading and saving)
+and peak memory of a DPO training with LoRA, ours against the bare TRL trainer. The time of an episode is calculated from these by the
+formula that the report gives. Written is ``docs/gpu.json``.
 """
 
 from __future__ import annotations
@@ -14,24 +15,30 @@ import json
 import math
 import platform
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import gymnasium as gym
 import numpy as np
 import torch
 from llama3 import LLAMA_3_8B
 from speed import GENERATED_TOKENS, ask_in_turns, seconds
-from training import bare_dpo, in_turns
+from training import Step, bare_dpo, in_turns
 from transformers import LlamaConfig, LlamaForCausalLM
+from trl import DPOTrainer
 
 import pg_envs  # noqa: F401 - registers the environments
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
+from agents.reference_first import ReferenceFirstDPOTrainer
 from agents.votes import at_most_per_item
 from pg_envs.display import quieten_libraries
 from pg_envs.models.encoding import encode_prompts
-from pg_envs.models.loading import load_base, load_tokenizer
+from pg_envs.models.loading import default_device, load_base, load_tokenizer
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.results import versions
@@ -48,11 +55,13 @@ TINY = {
     "max_position_embeddings": 8192,
 }
 SIZES = {"8b": LLAMA_3_8B, "tiny": TINY}
-N_CENTURIES = 8
+N_CENTURIES = 9
 FORMULA = (
-    "episode_s = 8 * ((survey_questions + 2 * evaluation_questions) / questions_per_second + pairs / pairs_per_second + 2 * load_s): "
-    "in each century its humans are loaded, asked the survey and measured; a policy is trained as lifelong-dpo does by default, loaded "
-    "and measured. pairs_per_second includes the loading for training; the first century's humans and the baselines are left out"
+    "episode_s = 9 * (load_s + (survey_questions + evaluation_questions) / questions_per_second) "
+    "+ 8 * (2 * load_s + pairs / pairs_per_second + evaluation_questions / policy_questions_per_second): "
+    "the humans of nine centuries are loaded, asked the survey and measured; in each but the first a policy is loaded, trained as "
+    "lifelong-dpo does by default, loaded once more and measured, with its adapter beside the base. The baselines no-op and oracle are "
+    "humans, measured already; saving, and starting Python, are left out"
 )
 
 
@@ -70,10 +79,28 @@ def save_at_random(size: str, folder: Path, engine: TransformersEngine) -> Model
     return ModelRef(str(folder))
 
 
-def episode_seconds(counts: dict[str, int], questions_per_second: float, pairs_per_second: float, load_s: float) -> float:
+def training_alone(step: Step, out: Path) -> float:
+    """Seconds of what the trainer calls training, reading the reference included, but neither loading nor saving."""
+    spent: list[float] = []
+
+    def timed(train: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: spent.append(seconds(lambda: train(*args, **kwargs), default_device()))
+
+    # Ours is on top of TRL's, and the outer one ends last.
+    with ExitStack() as stack:
+        for trainer in (DPOTrainer, ReferenceFirstDPOTrainer):
+            stack.enter_context(patch.object(trainer, "train", timed(trainer.train)))
+        step(out)
+    return spent[-1]
+
+
+def episode_seconds(
+    counts: dict[str, int], questions_per_second: float, policy_questions_per_second: float, pairs_per_second: float, load_s: float
+) -> float:
     """See ``FORMULA``."""
-    asking_s = (counts["survey_questions"] + 2 * counts["evaluation_questions"]) / questions_per_second
-    return N_CENTURIES * (asking_s + counts["pairs"] / pairs_per_second + 2 * load_s)
+    humans_s = load_s + (counts["survey_questions"] + counts["evaluation_questions"]) / questions_per_second
+    policy_s = 2 * load_s + counts["pairs"] / pairs_per_second + counts["evaluation_questions"] / policy_questions_per_second
+    return N_CENTURIES * humans_s + (N_CENTURIES - 1) * policy_s
 
 
 def main() -> None:
@@ -103,9 +130,12 @@ def main() -> None:
         ref = save_at_random(arguments.size, Path(folder) / "model", engine)
         # A learning rate that leaves random weights finite; it changes no speed.
         learning = replace(config, learning_rate=1e-5)
-        training = in_turns(bare_dpo(ref, rows, learning), lambda out: dpo(ref, rows, out, 0, learning), len(rows), arguments.turns)
+        ours = partial(dpo, ref, rows, seed=0, config=learning)
+        training = in_turns(bare_dpo(ref, rows, learning), ours, len(rows), arguments.turns, training_alone)
+        policy = ours(Path(folder) / "policy")
         load_s = seconds(lambda: load_base(ref, engine.dtype, engine.device), engine.device)
         asking = ask_in_turns(engine, ref, asked, arguments.turns, arguments.peak_seconds)
+        policy_asking = ask_in_turns(engine, policy, asked, arguments.turns, arguments.peak_seconds)
         lengths = [len(ids) for ids in encode_prompts(load_tokenizer(ref), [question.prompt for question in asked])]
     report = {
         "device": torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else platform.processor() or platform.machine(),
@@ -120,12 +150,19 @@ def main() -> None:
             "generated_tokens": GENERATED_TOKENS,
             **asking,
         },
+        "asking_with_adapter": policy_asking,
         "load_s": load_s,
         "dpo": {"pairs": len(rows), "batch_size": config.batch_size, **training},
         "episode": {
             "formula": FORMULA,
             **counts,
-            "episode_s": episode_seconds(counts, asking["questions_per_second"]["median"], training["ours_per_second"], load_s),
+            "episode_s": episode_seconds(
+                counts,
+                asking["questions_per_second"]["median"],
+                policy_asking["questions_per_second"]["median"],
+                training["ours_per_second"],
+                load_s,
+            ),
         },
         "versions": versions(),
     }

@@ -11,7 +11,9 @@ BF16, FP32 = 2, 4
 """Bytes a number."""
 RANK = 8
 PAIR_TOKENS = 2 * 512
-"""A preference pair at its longest: ``max_length_tokens`` twice."""
+"""A preference pair at its longest: ``max_length_tokens`` twice. On-policy, two answers with their prompts count as one."""
+GPU = 80e9
+"""Bytes of a GPU, of which vLLM is given a share."""
 
 
 def n_weights(model: dict[str, Any]) -> int:
@@ -39,17 +41,20 @@ class Training:
         name: For the table.
         model: Its sizes.
         n_gpus: Over how many GPUs weights, adapters, gradients and optimiser are split; 1 if each has all.
-        engine_here: Whether the ``transformers`` engine measures on the same GPU.
+        n_engines: Copies of the base that measure or judge on the same GPU: the environment's ``transformers`` engine, and the two of an
+            implicit reward model.
         pairs: Preference pairs of a step on one GPU.
         checkpointing: Whether activations are computed anew.
+        vllm: Share of the GPU that a vLLM beside it is given.
     """
 
     name: str
     model: dict[str, Any]
     n_gpus: int
-    engine_here: bool
+    n_engines: int
     pairs: int
     checkpointing: bool
+    vllm: float = 0.0
 
     def parts(self) -> dict[str, float]:
         """Bytes by part."""
@@ -61,22 +66,27 @@ class Training:
         per_token = BF16 * h * layers + layer if self.checkpointing else layers * layer
         return {
             "weights": BF16 * n / self.n_gpus + together,
-            "engine": BF16 * n if self.engine_here else 0,
+            "engines": BF16 * n * self.n_engines,
             # The adapter and the frozen copy of it that the policy is held to.
             "adapters": 2 * FP32 * a / self.n_gpus,
             "gradients": FP32 * a / self.n_gpus,
             "optimiser": 2 * FP32 * a / self.n_gpus,
             "activations": self.pairs * PAIR_TOKENS * per_token,
+            "vLLM": self.vllm * GPU,
         }
 
 
 TRAININGS = (
-    Training("8B, one GPU, `batch_size=4`", LLAMA_3_8B, 1, True, 4, False),
-    Training("the same, `gradient_checkpointing=true`", LLAMA_3_8B, 1, True, 4, True),
-    Training("8B, data parallel on eight, `batch_size=8`", LLAMA_3_8B, 1, True, 1, False),
-    Training("8B, FSDP2 or ZeRO-3 on eight, `batch_size=8`", LLAMA_3_8B, 8, True, 1, False),
-    Training("70B, FSDP2 on eight, `batch_size=8`", LLAMA_3_70B, 8, False, 1, False),
-    Training("the same, `gradient_checkpointing=true`", LLAMA_3_70B, 8, False, 1, True),
+    Training("8B, one GPU, `batch_size=4`", LLAMA_3_8B, 1, 1, 4, False),
+    Training("the same, `gradient_checkpointing=true`", LLAMA_3_8B, 1, 1, 4, True),
+    Training("8B, data parallel on eight, `batch_size=8`", LLAMA_3_8B, 1, 1, 1, False),
+    Training("8B, FSDP2 or ZeRO-3 on eight, `batch_size=8`", LLAMA_3_8B, 8, 1, 1, False),
+    # 8 prompts, 4 answers each.
+    Training("8B, `lifelong-rlhf`, one GPU, `batch_size=8`, `gradient_checkpointing=true`", LLAMA_3_8B, 1, 3, 16, True),
+    Training("the same, data parallel on eight, with `use_vllm=true`", LLAMA_3_8B, 1, 3, 2, True, 0.3),
+    Training("the same, FSDP2 on eight", LLAMA_3_8B, 8, 3, 2, True, 0.3),
+    Training("70B, FSDP2 on eight, `batch_size=8`, its server beside it", LLAMA_3_70B, 8, 0, 1, False, 0.4),
+    Training("the same, `gradient_checkpointing=true`", LLAMA_3_70B, 8, 0, 1, True, 0.4),
 )
 
 

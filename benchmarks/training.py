@@ -94,8 +94,13 @@ def bare_on_policy(ref: ModelRef, prompts: Any, trainer_class: Any, arguments_cl
     return bare(ref, prompts, trainer_class, arguments, config, reward_funcs=lambda completions, **_: [0.0] * len(completions))
 
 
-def in_turns(bare_step: Step, our_step: Step, n_rows: int, turns: int) -> dict[str, Any]:
-    """Rows a second of both, and their ratio in each turn."""
+def whole_call(step: Step, out: Path) -> float:
+    """Seconds that a training takes, loading and saving included."""
+    return seconds(lambda: step(out), default_device())
+
+
+def in_turns(bare_step: Step, our_step: Step, n_rows: int, turns: int, clock: Callable[[Step, Path], float] = whole_call) -> dict[str, Any]:
+    """Rows a second of both, by what ``clock`` takes for the time of a training, and their ratio in each turn."""
     rates: dict[str, list[float]] = {"bare": [], "ours": []}
     peaks = {"bare": 0, "ours": 0}
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +111,7 @@ def in_turns(bare_step: Step, our_step: Step, n_rows: int, turns: int) -> dict[s
                     # Trainers and models refer to each other, so that the last ones stay until they are looked for.
                     gc.collect()
                     torch.cuda.reset_peak_memory_stats()
-                took_s = seconds(lambda out=Path(folder) / f"{which}-{turn}", step=step: step(out), default_device())
+                took_s = clock(step, Path(folder) / f"{which}-{turn}")
                 if turn:
                     rates[which].append(n_rows / took_s)
                 if torch.cuda.is_available():

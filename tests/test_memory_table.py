@@ -41,16 +41,23 @@ def test_adapters_are_counted_as_peft_makes_them(memory):
 
 
 def test_what_is_split_and_what_is_not(memory):
-    alone = memory.Training("", memory.LLAMA_3_8B, 1, True, 4, False).parts()
-    split = memory.Training("", memory.LLAMA_3_8B, 8, True, 4, False).parts()
+    alone = memory.Training("", memory.LLAMA_3_8B, 1, 1, 4, False).parts()
+    split = memory.Training("", memory.LLAMA_3_8B, 8, 1, 4, False).parts()
     # bfloat16: two bytes a weight, in the training and once more in the engine.
-    assert alone["weights"] == alone["engine"] == split["engine"] == 2 * 8_030_261_248
+    assert alone["weights"] == alone["engines"] == split["engines"] == 2 * 8_030_261_248
     # An eighth, and two of 32 layers put together.
     assert split["weights"] == pytest.approx(alone["weights"] * (1 / 8 + 2 / 32))
     assert split["optimiser"] == alone["optimiser"] / 8
     assert split["activations"] == alone["activations"]
-    again = memory.Training("", memory.LLAMA_3_8B, 1, True, 4, True).parts()
+    again = memory.Training("", memory.LLAMA_3_8B, 1, 1, 4, True).parts()
     assert again["activations"] < alone["activations"] / 10
+
+
+def test_what_lies_beside_a_training_is_counted(memory):
+    rlhf = memory.Training("", memory.LLAMA_3_8B, 1, 3, 2, True, vllm=0.3).parts()
+    # The environment's engine, and two of the implicit reward model.
+    assert rlhf["engines"] == 3 * rlhf["weights"]
+    assert rlhf["vLLM"] == pytest.approx(24e9)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -82,6 +89,6 @@ def test_activations_are_counted_as_torch_keeps_them(memory, checkpointing):
         # Storages, since several tensors may be kept that are one; held until here, so that no two have had one place.
         kept_of[n_layers] = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}.values())
     measured = (kept_of[3] - kept_of[1]) / 2
-    trainings = [memory.Training("", {**model, "num_hidden_layers": n}, 1, False, 1, checkpointing) for n in (1, 2)]
+    trainings = [memory.Training("", {**model, "num_hidden_layers": n}, 1, 0, 1, checkpointing) for n in (1, 2)]
     of_one, of_two = (training.parts()["activations"] * n_tokens / memory.PAIR_TOKENS for training in trainings)
     assert measured == pytest.approx(of_two - of_one, rel=0.1)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pg_envs.models.ref import ModelRef
 
 ROOT = Path(__file__).parents[1]
 
+NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed: pip install 'pg-envs[deepspeed]'")
 # One process and two add up the same numbers in another order, which bfloat16 rounds to other weights.
 pytestmark = pytest.mark.usefixtures("float32")
 
@@ -32,8 +34,15 @@ def launch(config, script, *arguments, place):
     here, passing = place / "here", place / "tmp"
     here.mkdir()
     passing.mkdir()
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(passing)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, cwd=here, check=False)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "TMPDIR": str(passing),
+        "DS_ACCELERATOR": "cpu",
+    }
+    return subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment, cwd=here, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +106,20 @@ def test_two_processes_make_the_policy_of_one(launched, alone, task, trained):
     assert_same_policy(alone / trained, Path(task["folder"]) / "work" / trained)
 
 
-def test_a_model_that_is_split_becomes_the_same_policy(alone, task, tmp_path):
-    done = launch("fsdp2.yaml", "two_processes_in_parts.py", task["base"], tmp_path, place=tmp_path)
+@pytest.mark.parametrize(
+    ("config", "kind", "adapters"),
+    [("fsdp2", "DTensor", torch.float32), pytest.param("deepspeed_zero3", "Parameter", torch.bfloat16, marks=NEEDS_DEEPSPEED)],
+)
+def test_a_model_that_is_split_becomes_the_same_policy(alone, task, tmp_path, config, kind, adapters):
+    done = launch(f"{config}.yaml", "two_processes_in_parts.py", task["base"], tmp_path, place=tmp_path)
     assert done.returncode == 0, done.stderr[-4000:]
     for report in (json.loads((tmp_path / f"rank{n}.json").read_text()) for n in (0, 1)):
-        assert report["kinds"] == {"DTensor": 0.5}
-        # As the memory table of docs/scale.md counts them: nobody makes the base float32 for the training.
-        assert report["types"] == {"base": ["torch.bfloat16"], "adapters": ["torch.float32"], "trained": ["torch.float32"]}
+        assert report["kinds"] == {kind: 0.5}
+        # As docs/scale.md says: nobody makes the base float32 for the training, and DeepSpeed makes everything bfloat16.
+        assert report["types"] == {"base": ["torch.bfloat16"], "adapters": [str(adapters)], "trained": [str(adapters)]}
+    assert {weights.dtype for weights in load_file(tmp_path / "bfloat16" / "adapter_model.safetensors").values()} == {adapters}
     for trained in two_processes.TRAINED:
         assert_same_policy(alone / trained, tmp_path / trained)
-    assert (tmp_path / "bfloat16" / "adapter_model.safetensors").exists()
 
 
 def test_on_policy_training_shares_out_prompts_with_all_their_answers(launched):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import two_processes_agents
-from test_ranks import launch
+from test_ranks import NEEDS_DEEPSPEED, launch
 
 from pg_envs.history.registry import LIVE
 from pg_envs.models.ref import ModelRef
@@ -26,7 +26,7 @@ def task(tiny_family_refs, small_questionnaire, tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="module", params=["data_parallel", "fsdp2"])
+@pytest.fixture(scope="module", params=["data_parallel", "fsdp2", pytest.param("deepspeed_zero3", marks=NEEDS_DEEPSPEED)])
 def launched(request, float32, task, tmp_path_factory):
     """The folder of the runs, and what each of the two processes wrote down."""
     folder = tmp_path_factory.mktemp("two")

@@ -1,9 +1,9 @@
-"""What ``accelerate launch`` runs in two processes for ``test_ranks.py`` with FSDP2's configuration: trainings.
+"""What ``accelerate launch`` runs in two processes for ``test_ranks.py`` with FSDP2's and DeepSpeed's configurations: trainings.
 
-accelerate has FSDP for GPUs and the like only, so here the processor is passed off as one. The splitting and gathering is torch's own, by
-gloo.
+accelerate has these for GPUs and the like only, so here the processor is passed off as one. The splitting and gathering is torch's own, or
+DeepSpeed's, by gloo.
 
-Usage: ``two_processes_fsdp2.py BASE FOLDER``.
+Usage: ``two_processes_in_parts.py BASE FOLDER``.
 """
 
 import json
@@ -27,6 +27,11 @@ def pass_off_as_gpu():
     os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     PartialState._prepare_backend = lambda *args, **kwargs: ("gloo", DistributedType.MULTI_GPU)
     PartialState._reset_state()
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        import deepspeed
+
+        # DeepSpeed would compile an exchange by shared memory for processors, which takes minutes; without it gloo does all.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 def note_kinds(kinds):
