@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from pg_envs.models.loading import default_device, load_base, training_dtype
 from pg_envs.models.ref import ModelRef, Weights, loadable_name
 from pg_envs.ranks import by_first, weights_in_parts
+from pg_envs.storage import naming
 
 if TYPE_CHECKING:
     from pg_envs.models.tuning_config import TuningConfig
@@ -101,7 +102,8 @@ def load_to_train(ref: ModelRef, auto_class: Any = AutoModelForCausalLM, **kwarg
 def _write_sum(ref: ModelRef, folder: Path) -> None:
     """The base with the adapter added in, as a model folder."""
     merged: Any = PeftModel.from_pretrained(load_to_train(ref), loadable_name(ref.adapter or "")).merge_and_unload()
-    merged.save_pretrained(folder)
+    with naming(folder):
+        merged.save_pretrained(folder)
 
 
 WEIGHTS: dict[Weights, Trained] = {"lora": Adapter(), "full": WholeModel()}
