@@ -20,7 +20,7 @@ from pg_envs.grid.table import as_markdown, make_table
 from pg_envs.results import write_json
 from pg_envs.settings import parse_settings
 from pg_envs.siblings import finished_result
-from pg_envs.storage import write_text
+from pg_envs.storage import naming, write_text
 
 if TYPE_CHECKING:
     from pg_envs.commands import Benchmark
@@ -60,7 +60,8 @@ def run_grid(options: Benchmark) -> Outcome:
         to_do = [cell for cell in cells if results[cell.name] is None]
         state = GridState(out, command, results, results.keys() - {cell.name for cell in to_do})
         logs = out / "logs"
-        logs.mkdir(exist_ok=True)
+        with naming(logs):
+            logs.mkdir(exist_ok=True)
         try:
             carry_out(to_do, logs, state.tell)
         except BaseException:

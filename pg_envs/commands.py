@@ -98,8 +98,8 @@ class List:
 class Clean:
     """Clean a folder of historical text (HistText's layout) into a new folder, with a report of what was done and why.
 
-    The source is only read, and the new folder appears when all is done. Needs pg-envs[data]. Exit codes: 0 finished, 2 the input is at
-    fault, 130 stopped with Ctrl-C.
+    The source is only read, and the new folder appears when all is done. Needs pg-envs[data]. Exit codes: 0 finished, 1 the disk did
+    not do, 2 the input is at fault, 130 stopped with Ctrl-C.
     """
 
     source: Annotated[tyro.conf.Positional[Path], _help("folder with C013/1215.json and so on, perhaps undated.json; or its archive")]
@@ -132,7 +132,8 @@ class Rewrite:
 class Plot:
     """Draw runs side by side: policy against humans, differences, skill by agent, lock-in lag; each environment in pictures of its own.
 
-    Pictures are made that the runs have data for; which, and why not the others, is said. Exit codes: 0 drawn, 2 the input is at fault.
+    Pictures are made that the runs have data for; which, and why not the others, is said. Exit codes: 0 drawn, 1 the disk did not
+    do, 2 the input is at fault.
     """
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], _help("folders of runs, or with runs in them; or result.json files")]
@@ -155,7 +156,7 @@ class Describe:
     """Describe historical text century by century, or period by period: amounts, sources, languages, vocabulary, what confounds them.
 
     The text is only read; the new folder, with report.md, report.json and pictures, appears when all is done. Needs pg-envs[data], and
-    pg-envs[describe] for an embedder. Exit codes: 0 finished, 2 the input is at fault, 130 stopped with Ctrl-C.
+    pg-envs[describe] for an embedder. Exit codes: 0 finished, 1 the disk did not do, 2 the input is at fault, 130 stopped with Ctrl-C.
     """
 
     source: Annotated[
@@ -177,8 +178,8 @@ class Describe:
 class BuildHistory:
     """Build your own family of historical models from a plan (TOML) and a folder of text a period; use it as history=built:FOLDER.
 
-    Every finished stage is kept, and the same command goes on after an interruption. Exit codes: 0 finished, 2 the input is at fault,
-    130 stopped with Ctrl-C.
+    Every finished stage is kept, and the same command goes on after an interruption. Exit codes: 0 finished, 1 disk or memory
+    did not do or a process died, 2 the input is at fault, 130 stopped with Ctrl-C.
     """
 
     plan: Annotated[tyro.conf.Positional[Path], _help("the plan; docs/build-history.md says what can stand in it")]

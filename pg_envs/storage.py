@@ -113,8 +113,8 @@ def _number_in(error: Exception) -> int | None:
     """What the disk has said, as an ``errno``; None if it was not the disk."""
     if isinstance(error, RuntimeError) and any(words in str(error) for words in TORCH_CANNOT_WRITE):
         return errno.EIO
-    # Copying a folder, and safetensors, which writes by itself, say it in a text only.
-    if isinstance(error, shutil.Error) or type(error).__name__ == "SafetensorError":
+    # Copying a folder says it in a text only; so do safetensors and tokenizers, which write by themselves, the latter in a bare Exception.
+    if isinstance(error, shutil.Error) or type(error) is Exception or type(error).__name__ == "SafetensorError":
         return next((number for number in HOW_TO_GO_ON if f"os error {number}" in str(error) or os.strerror(number) in str(error)), None)
     return error.errno if isinstance(error, OSError) and error.errno in HOW_TO_GO_ON else None
 

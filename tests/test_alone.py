@@ -4,29 +4,37 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests_support import write_small_plan
 
 from pg_envs import alone
 from pg_envs.alone import LOCK_FILE, InUse, alone_in
+from pg_envs.cli import main
 from pg_envs.commands import Run
 from pg_envs.one_run import run_and_save
-from pg_envs.record import record
 
 HOLD = "import sys, time; from pathlib import Path; from pg_envs.alone import alone_in\n"
 HOLD += "with alone_in(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
+
+
+@contextmanager
+def holding(folder):
+    """Another process that is in a folder."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "in\n"
+        yield process
+        process.kill()
 
 
 @pytest.fixture
 def held(tmp_path, monkeypatch):
     """A folder that another process is in, and that process."""
     monkeypatch.setattr(alone, "PATIENCE_S", 0.1)
-    folder = tmp_path / "it"
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "in\n"
-        yield folder, process
-        process.kill()
+    with holding(tmp_path / "it") as process:
+        yield tmp_path / "it", process
 
 
 def test_second_process_is_told_who_is_in_there_and_for_how_long_and_a_dead_one_is_taken_over(held):
@@ -44,10 +52,21 @@ def test_second_process_is_told_who_is_in_there_and_for_how_long_and_a_dead_one_
         assert (folder / LOCK_FILE).read_text().split()[0] == str(os.getpid())
 
 
-def test_recordings_are_made_by_one_process_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "locked"), [("benchmark", "it"), ("record", "it.partial"), ("build-history", "it.work")])
+def test_every_command_that_is_gone_on_with_is_carried_out_by_one_process(
+    name, locked, random_base, small_questionnaire, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(alone, "PATIENCE_S", 0.1)
-    with alone_in(tmp_path / "it.partial"), pytest.raises(InUse, match=r"it\.partial is in use by process"):
-        record(tmp_path / "it")
+    arguments = {
+        "benchmark": ["--agents", "no-op", "--seeds", "0", "--history", "simulated"],
+        "record": ["--questionnaire", small_questionnaire],
+        "build-history": [str(write_small_plan(tmp_path, random_base, small_questionnaire))],
+    }
+    with holding(tmp_path / locked) as process:
+        assert main([name, *arguments[name], "--out", str(tmp_path / "it")]) == 2
+    said = rf"pg-envs: {tmp_path / locked} is in use by process {process.pid} on \S+, since 0:0\d:\d\d \(hours:minutes:seconds\)"
+    assert re.search(said, capsys.readouterr().err)
+    assert [path.name for path in (tmp_path / locked).iterdir()] == [LOCK_FILE]
 
 
 def test_folder_is_free_again_whatever_happened_in_it(tmp_path):

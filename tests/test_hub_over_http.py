@@ -5,6 +5,11 @@ Nothing of huggingface_hub is replaced but its address.
 
 import json
 import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -68,6 +73,55 @@ def test_a_download_that_breaks_off_goes_on_with_what_is_missing(hub):
     assert whole == {"begin.txt", "end.txt"}
     # huggingface_hub keeps whole files: the one that was cut begins anew (docs/hub.md).
     assert hub.sent() == [("weights.bin", None)]
+
+
+FETCH = """
+import sys
+from pg_envs.hub import Repository, fetch
+wanted = ("begin.txt", "weights.bin", "end.txt")
+lack = lambda folder: next((f"no {name}" for name in wanted if not (folder / name).exists()), None)
+print(fetch(Repository("them/thing", "main", "model", ("*.txt", "*.bin"), first_lack=lack)), flush=True)
+"""
+"""What each worker of a grid does when it needs a model of the hub."""
+
+
+def fetching(hub, cache):
+    """A process that fetches the repository."""
+    address = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_CACHE": str(cache),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    return subprocess.Popen([sys.executable, "-c", FETCH], env={**os.environ, **address}, stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_that_need_the_same_models_share_the_cache(hub, hub_cache):
+    workers = [fetching(hub, hub_cache) for _ in range(3)]
+    told = [worker.communicate(timeout=300)[0].strip() for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    (folder,) = {Path(each) for each in told}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        name: content for name, content in CONTENTS.items() if name != "code.py"
+    }
+    assert not list(hub_cache.rglob("*.incomplete"))
+    assert sorted(name for name, _ in hub.sent()) == ["begin.txt", "end.txt", "weights.bin"], "one fetches, the others wait for it"
+
+
+def test_a_process_killed_while_it_fetches_leaves_the_cache_to_the_others(hub, hub_cache):
+    hub.cut["weights.bin"] = 1_000_000
+    first = fetching(hub, hub_cache)
+    while not hub.sent():
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.kill()
+    first.communicate()
+    hub.cut.clear()
+    second = fetching(hub, hub_cache)
+    folder = Path(second.communicate(timeout=300)[0].strip())
+    assert second.returncode == 0
+    assert (folder / "weights.bin").read_bytes() == CONTENTS["weights.bin"]
 
 
 def test_a_hub_that_is_gone_is_named_with_what_the_cache_lacks(hub, monkeypatch):

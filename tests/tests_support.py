@@ -32,6 +32,18 @@ HARM = [
 """Texts that something that obeys them would show: a file ``touched``, one outside its folder, a title in a terminal."""
 TINY_FAMILY_CENTURIES = ("C018", "C021")
 """The centuries of which the fixture ``tiny_family`` has models."""
+PERIODS = ("old", "new")
+SENTENCES = "The old keep the law of their fathers, and everyone may speak. A merchant keeps his word. "
+SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "n_layers": 2,
+    "n_heads": 4,
+    "n_text_steps": 1,
+    "n_lesson_steps": 1,
+    "n_stake_steps": 1,
+}
+SCRATCH = "\n".join(["[scratch]", *(f"{key} = {value}" for key, value in SIZES.items())])
 
 
 @contextmanager
@@ -104,6 +116,21 @@ def write_small_questionnaire(folder: Path) -> None:
                 seen[row[theme]] += 1
                 if seen[row[theme]] <= 2:
                     writer.writerow(row)
+
+
+def write_small_plan(folder: Path, base: Path | str, questionnaire: str) -> Path:
+    """A plan of two periods with checkpoints; its base is made from nothing if none is given."""
+    for period in PERIODS:
+        (folder / "texts" / period).mkdir(parents=True)
+        for number in range(4):
+            (folder / "texts" / period / f"{number}.txt").write_text(f"{number} {period} {40 * SENTENCES}")
+    named = f'base = "{base}"\n' if base else ""
+    (folder / "plan.toml").write_text(
+        f'name = "own"\nperiods = {list(PERIODS)}\n{named}questionnaire = "{questionnaire}"\nlicence = "cc0-1.0"\n'
+        '[text]\nfolder = "texts"\n'
+        "[pretraining]\nexcerpt_characters = 300\nn_excerpts = 8\nbatch_size = 4\nsave_every_steps = 1\n" + ("" if base else SCRATCH)
+    )
+    return folder / "plan.toml"
 
 
 def save_other_architecture(folder: Path, tokenizer, name: str) -> Path:

@@ -32,6 +32,7 @@ from pg_envs.progress import report, reporting_to
 from pg_envs.ranks import by_first, n_ranks
 from pg_envs.results import write_json
 from pg_envs.seals import hold_to_seal
+from pg_envs.storage import naming
 from pg_envs.values.questionnaire import load_questionnaire
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ def _identity(plan: BuildPlan, ingredients: Ingredients, texts: Mapping[str, Per
 
 def _begin(places: Places, ours: dict[str, Any]) -> None:
     """Note what is being built, or make sure that what was begun is the same: finished stages are not made again."""
-    places.out.mkdir(parents=True, exist_ok=True)
+    with naming(places.out):
+        places.out.mkdir(parents=True, exist_ok=True)
     path = places.work / "begun.json"
     if not path.exists():
         if any(places.out.iterdir()):

@@ -23,6 +23,7 @@ from typing import BinaryIO, cast
 from pg_envs.data.histtext import UNDATED, YEAR_FILE
 from pg_envs.data.schema import HistTextError
 from pg_envs.progress import report
+from pg_envs.storage import naming
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 CHUNK_BYTES = 1 << 20
@@ -186,10 +187,11 @@ class _Unpacking:
         if top != self.top:
             raise self._refusal(member, f"beside text in {self.top or '.'!r}, so it is not clear which is meant")
         target = self.folder / f"{UNDATED}.json" if match["century"] is None else self.folder / match["century"] / match["year"]
-        target.parent.mkdir(exist_ok=True)
         if target.exists():
             raise self._refusal(member, "a second file of this name")
-        with target.open("xb") as written:
+        with naming(target):
+            target.parent.mkdir(exist_ok=True)
+        with naming(target), target.open("xb") as written:
             while chunk := opened.read(CHUNK_BYTES):
                 self._count(member, len(chunk))
                 written.write(chunk)

@@ -13,6 +13,7 @@ from typing import Any
 from pg_envs.alone import end_with_parent
 from pg_envs.grid.cells import Cell
 from pg_envs.grid.engine import Engine, Tell
+from pg_envs.storage import naming
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOPPING_S = 20.0
@@ -114,10 +115,10 @@ def _work(cell: Cell, log: Path, sender: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end_with_parent()
-    with log.open("a", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     try:
+        with naming(log), log.open("a", encoding="utf-8") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
         cell.prepare().carry_out()
     except BaseException as error:
         # Not all of a long one: the grid reads only once this process has ended, and a full pipe would keep it from that. The log has all.

@@ -13,6 +13,7 @@ from typing import Any
 from pg_envs.grid.cells import Cell
 from pg_envs.grid.engine import Engine, Tell
 from pg_envs.grid.state import STATE_FILE
+from pg_envs.storage import naming
 
 MAX_RETRIES = 3
 """How often a run is begun anew after its node or process was lost; errors of the run itself are not tried again."""
@@ -71,7 +72,8 @@ def ray_cluster(address: str, threads: int, gpus: float = 0) -> Iterator[Engine]
                     ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
                     log = logs / f"{cell.name}.log"
-                    log.write_text(str(error), encoding="utf-8")
+                    with naming(log):
+                        log.write_text(str(error), encoding="utf-8")
                     tell(cell.name, "failed", f"{type(error.cause).__name__}: {error.cause} (log: {log})")
                 except ray.exceptions.RayError as error:
                     tell(cell.name, "failed", f"lost {1 + MAX_RETRIES} times: {type(error).__name__}: {error}")

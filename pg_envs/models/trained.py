@@ -14,6 +14,7 @@ from pg_envs.models.adapters import put_adapter
 from pg_envs.models.loading import default_device, load_base, training_dtype
 from pg_envs.models.ref import ModelRef, Weights
 from pg_envs.ranks import by_first, weights_in_parts
+from pg_envs.storage import naming
 
 if TYPE_CHECKING:
     from pg_envs.models.tuning_config import TuningConfig
@@ -102,7 +103,8 @@ def load_to_train(ref: ModelRef, auto_class: Any = AutoModelForCausalLM, **kwarg
 def _write_sum(ref: ModelRef, folder: Path) -> None:
     """The base with the adapter added in, as a model folder."""
     merged: Any = put_adapter(load_to_train(ref), ref, ADAPTER_NAME).merge_and_unload()
-    merged.save_pretrained(folder)
+    with naming(folder):
+        merged.save_pretrained(folder)
 
 
 WEIGHTS: dict[Weights, Trained] = {"lora": Adapter(), "full": WholeModel()}

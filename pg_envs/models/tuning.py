@@ -130,8 +130,9 @@ def _make_ready(scratch: Path, config: TuningConfig) -> None:
     """An empty folder, unless checkpoints in it are gone on with."""
     if config.save_every_steps is None:
         shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True, exist_ok=True)
-    (scratch / WORK_MARK).touch()
+    with naming(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / WORK_MARK).touch()
 
 
 def _inner(model: Any) -> Any:

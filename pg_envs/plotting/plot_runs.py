@@ -11,6 +11,7 @@ from pg_envs.plots import save
 from pg_envs.plotting import figures
 from pg_envs.plotting.runs import DrawnRun, Group, group_runs, read_runs, without_repetitions
 from pg_envs.progress import report
+from pg_envs.storage import naming
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +45,7 @@ def plot_runs(paths: Sequence[Path], out: Path) -> Drawn:
         FileExistsError: If ``out`` has something in it.
         FileNotFoundError: If a run does not exist.
         ResultError: If a file is no result.
+        CannotWrite: If the disk is full, read-only or broken; the pictures before stay, so ``out`` is to be removed.
     """
     if not paths:
         raise ValueError("no run to plot: expected at least one folder of a pg-envs run, or its result.json")
@@ -56,7 +58,8 @@ def plot_runs(paths: Sequence[Path], out: Path) -> Drawn:
     if len(groups) > 1:
         notes.append(f"{len(groups)} environments, each in pictures of its own")
     made = []
-    out.mkdir(parents=True, exist_ok=True)
+    with naming(out):
+        out.mkdir(parents=True, exist_ok=True)
     for done, group in enumerate(groups):
         report(f"pictures of {group.title}", done, len(groups))
         for name, what, figure in _pictures(group, notes):

@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -82,6 +83,47 @@ def test_everything_exchanged_pickles(simulated, recipes, name):
     for value in (*exchanged, env.observation_space, env.action_space):
         assert data_equivalence(pickle.loads(pickle.dumps(value)), value)
     assert pickle.loads(pickle.dumps(env.action_space)) == env.action_space
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where temporary folders go."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+@pytest.mark.parametrize("name", [*SIMULATED, "VectorReward"])
+def test_closing_twice_is_closing_once_and_leaves_nothing(simulated, recipes, temporary, name):
+    env = {**recipes, "VectorReward": VectorReward}[name](simulated())
+    env.close()
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    for _ in range(3):
+        env.close()
+    assert not list(temporary.glob("pg-envs*"))
+
+
+@pytest.mark.parametrize("what", ["humans that are taught", "mixtures"])
+def test_closing_language_models_twice_is_closing_once_and_leaves_nothing(tiny, random_adapters, temporary, what):
+    env = tiny("ProgressGym/Coevolve-v0") if what == "humans that are taught" else AdapterMixture(tiny(), random_adapters[:2])
+    env.reset(seed=0)
+    env.step(env.unwrapped.initial_policy if what == "humans that are taught" else np.array([0.5, 0.5], np.float32))
+    assert list(temporary.glob("pg-envs*")), "proxies and mixtures are kept as long as they may be needed"
+    for _ in range(3):
+        env.close()
+    assert not list(temporary.glob("pg-envs*"))
+    env.reset(seed=0)
+    env.close()
+
+
+def test_closing_environments_in_processes_twice_is_closing_once():
+    envs = gym.make_vec("ProgressGym/Coevolve-v0", 2, vectorization_mode="async", history="simulated")
+    envs.reset(seed=0)
+    processes = envs.unwrapped.processes
+    for _ in range(3):
+        envs.close()
+    assert not any(process.is_alive() for process in processes)
 
 
 def goes_on_alike(env, actions):
