@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -118,8 +119,9 @@ def timelessqa_sha256(source: str | Path = TIMELESSQA, revision: str = "main") -
 
 def _timelessqa_file(source: str | Path, revision: str) -> tuple[Any, str, str]:
     """The file system that TimelessQA's file is in, its folder there, and its name."""
-    path = Path(source).expanduser()
-    if path.is_file():
+    # Not the methods, which raise at unknown users and at names that are too long for a file system.
+    path = Path(os.path.expanduser(source))
+    if os.path.isfile(path):
         return *_open_source(path.parent, revision), path.name
     return *_open_source(source, revision), TIMELESSQA_FILE
 
@@ -193,8 +195,8 @@ def _moral_evals_rows(files: Mapping[Group, Path], refuse: Refuse) -> Iterator[d
 
 def _open_source(source: str | Path, revision: str) -> tuple[Any, str]:
     """The fsspec file system that ``source`` is in, and its root there."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(source))
+    if os.path.isdir(folder):
         from fsspec.implementations.local import LocalFileSystem
 
         return LocalFileSystem(), str(folder)
