@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -171,7 +172,8 @@ def questionnaire_source(plan: BuildPlan, plan_folder: Path) -> str:
 
 def seen_from(folder: Path, name: str) -> str:
     """A file's path as seen from ``folder``, if it is there; else the name itself, as of a dataset on the hub."""
-    return str(folder / name) if (folder / name).exists() else name
+    # Not the method, which raises at names that are too long for a file system.
+    return str(folder / name) if os.path.exists(folder / name) else name
 
 
 def settled_base(name: str, plan_folder: Path) -> str:

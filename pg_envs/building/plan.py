@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from pg_envs.history.base import are_labels
 from pg_envs.history.built import BASE
 from pg_envs.models.ref import Weights
 from pg_envs.models.tuning_config import TuningConfig
+from pg_envs.plain_json import read_capped
 from pg_envs.values.dimensions import WORLDVIEWS
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ SEEDS_A_PERIOD = 10
 """Seeds of a period's stages lie within so many, of which the first is the pretraining's."""
 Stages = Annotated[tuple[tuple[Count, Rate], ...], Field(min_length=1, max_length=SEEDS_A_PERIOD - 1)]
 """Steps and learning rate of each stage of planting."""
+MAX_BYTES = 1 << 20
+"""Most of a plan's file."""
 NAME = re.compile(r"(?![\s.])[^/\\\x00-\x1f\x7f]+")
 
 
@@ -238,14 +242,21 @@ def read_plan(path: Path) -> BuildPlan:
         PlanError: If the file is no TOML, lacks a key, has one too many, or a value is of another type or out of range.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PlanError(f"{path}: {error}") from error
-    try:
+        data = tomllib.loads(read_capped(path, MAX_BYTES, PlanError, "a plan names texts and has none").decode("utf-8"))
         # By way of JSON, whose strict reading takes lists for tuples but no text for numbers.
-        return TypeAdapter(BuildPlan).validate_json(json.dumps(data, default=str), strict=True)
+        return _plans().validate_json(json.dumps(data, default=str), strict=True)
+    except PlanError:
+        raise
     except ValidationError as error:
         raise PlanError(f"{path}: {'; '.join(map(_in_words, error.errors()))}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise PlanError(f"{path}: {error}") from error
+
+
+@cache
+def _plans() -> TypeAdapter[BuildPlan]:
+    """What checks plans, which takes a while to make."""
+    return TypeAdapter(BuildPlan)
 
 
 def _in_words(fault: ErrorDetails) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -45,7 +46,7 @@ def read_table(table: str, periods: Sequence[str]) -> np.ndarray:
     path = local_path(table) or Path(table)
     try:
         values = read_trajectory(path, periods)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise PlanError(
             f"{path}: expected a column 'dimension' and one for each of {', '.join(periods)}, and {len(DIMENSIONS)} rows: {error!r}"
         ) from error

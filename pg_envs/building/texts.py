@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,12 @@ def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int, years
     Raises:
         HistTextError: If a folder is missing or has no text, or a file does not fit.
     """
-    if folder.is_file():
+    # Not the methods, which raise at names that are too long for a file system.
+    if os.path.isfile(folder):
         with text_folder(folder) as unpacked:
             return read_texts(unpacked, periods, held_out_one_in, years)
-    if not folder.is_dir():
-        raise HistTextError(f"no folder {str(folder)!r}; expected one with a folder for each of {', '.join(periods)}")
+    if not os.path.isdir(folder):
+        raise HistTextError(f"no folder {str(folder)[:300]!r}; expected one with a folder for each of {', '.join(periods)}")
     return {period: _split(list(_documents(folder, period, years)), held_out_one_in, folder / period) for period in periods}
 
 

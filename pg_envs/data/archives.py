@@ -8,6 +8,7 @@ all the same, since whoever packed them meant harm. Python's own ``filter="data"
 from __future__ import annotations
 
 import lzma
+import os
 import re
 import stat
 import tarfile
@@ -56,11 +57,12 @@ def text_folder(source: str | Path, limits: ArchiveLimits | None = None) -> Iter
     Raises:
         HistTextError: If it is neither; or an archive is damaged, beyond the limits, or has a member that no folder of text has.
     """
-    source = Path(source).expanduser()
-    if source.is_dir():
+    # Not the methods, which raise at unknown users and at names that are too long for a file system.
+    source = Path(os.path.expanduser(source))
+    if os.path.isdir(source):
         yield source
         return
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise HistTextError(f"no folder {str(source)!r}; expected one with century folders (C013 ... C021), or an archive of one")
     if not source.name.lower().endswith(ENDINGS):
         raise HistTextError(f"{str(source)!r} is no folder and no archive; archives end in {', '.join(ENDINGS)}")

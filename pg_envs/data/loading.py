@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -121,10 +122,11 @@ def timelessqa_sha256(source: str | Path = TIMELESSQA, revision: str = "main") -
 
 def _timelessqa_file(source: str | Path, revision: str) -> Path:
     """Where TimelessQA's file lies; a repository's is fetched if the cache lacks it."""
-    path = Path(source).expanduser()
-    if path.is_file():
+    # Not the methods, which raise at unknown users and at names that are too long for a file system.
+    path = Path(os.path.expanduser(source))
+    if os.path.isfile(path):
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         return path / TIMELESSQA_FILE
     try:
         return fetch(Repository(hub_name(source), revision, "dataset", (TIMELESSQA_FILE,), first_lack=_lacks_timelessqa)) / TIMELESSQA_FILE

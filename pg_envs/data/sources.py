@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +72,8 @@ def open_source(source: str | Path, revision: str, centuries: Sequence[str] | No
     """
     from fsspec.implementations.local import LocalFileSystem
 
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(source))
+    if os.path.isdir(folder):
         return Source(LocalFileSystem(), str(folder), str(folder))
     try:
         repository = Repository(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ def read_family(folder: Path) -> Family:
         HistoryError: If it is missing, too large, damaged or of an unknown format.
     """
     path = folder / FAMILY
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise HistoryError(
             f"no family at {str(folder)!r}: expected {FAMILY} in it; make one with: pg-envs build-history PLAN --out {folder}"
         )

@@ -14,6 +14,7 @@ limited size, and files are looked for under the names given here, never under n
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,9 @@ def read_manifest(folder: Path) -> Manifest:
         RecordingError: If it is missing, too large, damaged or of an unknown format.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        found = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
+    # Not the method, which raises at names that are too long for a file system.
+    if not os.path.isfile(path):
+        found = "it has no manifest.json" if os.path.isdir(folder) else "there is no such folder"
         raise RecordingError(f"no recording at {str(folder)!r}: {found}; make one with: pg-envs record --out {folder}")
     manifest = _checked(path, read_plain_json(path, RecordingError, RECORD_AGAIN, MANIFEST_LIMITS))
     for label in manifest.centuries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -117,7 +118,7 @@ def _recorded_labels(source: str, centuries: tuple[str, str] | list[str] | None)
 def _built(
     name: str, survey: Survey, evaluation: Questionnaire, centuries: tuple[str, str] | list[str] | None, engine: str, mode: Mode
 ) -> LiveHistory:
-    folder = Path(name.removeprefix(BUILT)).expanduser()
+    folder = Path(os.path.expanduser(name.removeprefix(BUILT)))
     family = read_family(folder)
     first, last = parse_centuries(centuries, family.periods)
     return BuiltHistory(name, family, folder, family.periods[first : last + 1], survey, evaluation, engine, mode)

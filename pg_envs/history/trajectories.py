@@ -13,6 +13,9 @@ import numpy as np
 from pg_envs.history.base import CENTURIES
 from pg_envs.values.dimensions import DIMENSIONS, N_DIMENSIONS, WORLDVIEWS
 
+MAX_BYTES = 1 << 20
+"""Most of a table's file: nineteen rows have a few thousand."""
+
 
 @lru_cache(maxsize=1)
 def planted() -> np.ndarray:
@@ -31,10 +34,15 @@ def read_trajectory(path: Traversable, periods: Sequence[str]) -> np.ndarray:
     Raises:
         OSError: If the file cannot be read.
         KeyError: If it lacks a dimension or a period.
-        ValueError: If it is not UTF-8, or has something else than numbers.
+        ValueError: If it is too large, not UTF-8, or has something else than numbers.
         TypeError: If a row is too short.
+        csv.Error: If it is no CSV.
     """
-    rows = {row["dimension"]: row for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES} bytes, found more")
+    rows = {row["dimension"]: row for row in csv.DictReader(content.decode("utf-8").splitlines())}
     return np.array([[float(rows[dimension.key][period]) for dimension in DIMENSIONS] for period in periods])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -40,8 +41,9 @@ def find_folder(source: str | Path) -> tuple[Path, str]:
     Raises:
         QuestionnaireError: If there is no such folder, and no such repository can be had.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    # Not the methods, which raise at unknown users and at names that are too long for a file system.
+    folder = Path(os.path.expanduser(source))
+    if os.path.isdir(folder):
         return folder, folder.name
     if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
         raise QuestionnaireError(

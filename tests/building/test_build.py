@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,11 +40,12 @@ from pg_envs.data.schema import HistTextError
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.registry import make_history
 from pg_envs.models.checks import check_files
-from pg_envs.models.ref import ModelRef
+from pg_envs.models.ref import ModelRef, ModelRefError
 from pg_envs.models.transformers_engine import TransformersEngine
 from pg_envs.record import record
 from pg_envs.seals import Damaged
 from pg_envs.values.dimensions import DIMENSIONS
+from pg_envs.values.items import QuestionnaireError
 from pg_envs.values.measure import measure
 from pg_envs.values.questionnaire import load_questionnaire
 
@@ -533,6 +535,25 @@ def test_a_base_and_items_beside_the_plan_are_found_from_anywhere(plan, random_b
     assert history.refs[0] == ModelRef(str(tmp_path / "bases" / "small"), adapter=str(tmp_path / "family" / "early"))
 
 
+@pytest.mark.parametrize("name", [300 * "n", r"a\u0000b", "~nobody-of-that-name/x"])
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("base", ModelRefError),
+        ("folder", HistTextError),
+        ("questionnaire", QuestionnaireError),
+        ("table", PlanError),
+        ("file", HistTextError),
+    ],
+)
+def test_names_that_no_file_can_have_are_refused_as_any_others(plan, small_questionnaire, tmp_path, key, error, name):
+    text = {"table": '[planted]\ntable = "x"\n', "file": '[instruction]\nfile = "x/y"\n'}.get(key, "")
+    written = plan.read_text() + text if key not in plan.read_text() else plan.read_text()
+    plan.write_text(re.sub(rf'^{key} = ".*"', lambda _: f'{key} = "{name}"', written, flags=re.MULTILINE))
+    with pytest.raises(error):
+        build_history(plan, tmp_path / "family")
+
+
 @pytest.mark.parametrize(
     ("base", "says"), [("c++/small", r"c\+\+/small has a '\+' or '@'.*rename or move it"), ("some/base+an/adapter", "names an adapter")]
 )
@@ -682,6 +703,10 @@ def test_a_table_of_values_is_read_by_name_and_checked(tmp_path):
             read_table(str(path), ["early", "late"])
     with pytest.raises(PlanError, match="middle"):
         read_table(str(path), ["middle"])
+    for content, says in (('dimension\n"' + 200_000 * "x", "field larger"), (2_000_000 * "\n", "at most 1048576 bytes")):
+        path.write_text(content)
+        with pytest.raises(PlanError, match=rf"table\.csv: .*{says}"):
+            read_table(str(path), ["early", "late"])
 
 
 @pytest.mark.parametrize(
@@ -696,6 +721,9 @@ def test_a_table_of_values_is_read_by_name_and_checked(tmp_path):
         ({"files": {"a": {}, "b": {}, "base": {"config.json": "0"}}}, "files"),
         ({"extra": 1}, "keys"),
         ({"base": "someone/model", "files": {"a": {}, "b": {}}}, "hf download someone/model"),
+        ({"base": "a\0b", "files": {"a": {}, "b": {}}}, "names no repository"),
+        ({"base": 5000 * "b", "files": {"a": {}, "b": {}}}, "names no repository"),
+        ({"base": "~nouser/x", "files": {"a": {}, "b": {}}}, "names no repository"),
         ({"base": "+", "files": {"a": {}, "b": {}}}, "base: "),
     ],
 )

@@ -83,6 +83,9 @@ def test_the_bundled_familys_plan_is_whole():
         ),
         (SCRATCH + TEXT + "[scratch]\nn_heads = 4\nn_key_value_heads = 3\n", "as many heads for each key-value head"),
         (SCRATCH.replace("late", "base") + TEXT + "[scratch]\n", "none can be called 'base'"),
+        ("seed = 0x" + 6000 * "f" + "\n" + LEAST + TEXT, "Exceeds the limit"),
+        (".".join(2000 * "a") + " = 1\n" + LEAST + TEXT, "recursion"),
+        (LEAST.replace("own", 2_000_000 * "o") + TEXT, "expected at most 1048576 bytes"),
         (LEAST + TEXT + "held_out_one_in = 1\n", "held_out_one_in=1: expected at least 2"),
     ],
 )

@@ -40,6 +40,11 @@ def test_asset_names_do_not_depend_on_the_machine():
     assert local_path("owner/name") is None
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/x", 300 * "n", "a\0b"])
+def test_a_name_that_no_folder_can_have_is_none(name):
+    assert local_path(name) is None
+
+
 def test_space_holds_models_of_one_base():
     space = ModelSpace([A, B], seed=0)
     assert A in space

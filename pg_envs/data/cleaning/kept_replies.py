@@ -62,6 +62,8 @@ class KeepingEngine:
 
     def _known(self, question: str) -> Reply | None:
         row = self._database.execute("SELECT text, is_whole FROM replies WHERE question = ?", (question,)).fetchone()
+        if row is not None and not isinstance(row[0], str):
+            raise sqlite3.DatabaseError(f"a reply is {row[0]!r:.100}, which is no text")
         return None if row is None else Reply(row[0], bool(row[1]))
 
     @contextmanager

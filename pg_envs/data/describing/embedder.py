@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from pg_envs.data.libraries import optional_library
 from pg_envs.data.schema import HistTextError
 from pg_envs.hub import fetch
+from pg_envs.models.base_config import check_base_config
+from pg_envs.models.bases import ADAPTER_CONFIG
+from pg_envs.models.checks import read_json
+from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.plain_json import read_capped
 from pg_envs.repository import MAIN, HubError, Repository
 
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model")
 UNWANTED = ("onnx/*", "openvino/*", "*.py")
 MODULES = "modules.json"
+MAX_BYTES, MAX_LAYERS = 1 << 20, 1000
 
 
 def load_embedder(name: str) -> Any:
@@ -35,8 +42,8 @@ def load_embedder(name: str) -> Any:
         return library.SentenceTransformer(
             str(folder), trust_remote_code=False, local_files_only=True, model_kwargs={"use_safetensors": True}
         )
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise HistTextError(f"embedder {name!r} does not load: {' '.join(str(error).split())}") from error
+    except Exception as error:  # a stranger's files can have the libraries fail in any way
+        raise HistTextError(f"embedder {name!r} does not load: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def first_lack(folder: Path) -> str | None:
@@ -48,10 +55,17 @@ def first_lack(folder: Path) -> str | None:
     for weights in folder.rglob("pytorch_model*.bin"):
         if not any(weights.parent.glob("*.safetensors")):
             return f"no safetensors beside {weights.relative_to(folder)}; other formats are not read"
+    for config in sorted(folder.rglob("config.json")):
+        try:
+            check_base_config(ModelRef(str(folder)), config, read_json(ModelRef(str(folder)), config), MAX_LAYERS)
+        except ModelRefError as error:
+            return f"no configuration that is read: {error}"
+    if any(folder.rglob(ADAPTER_CONFIG)):
+        return f"no whole model alone but an {ADAPTER_CONFIG} too, which is not read"
     if not (folder / MODULES).is_file():
         return None
     try:
-        types = [str(module["type"]) for module in json.loads((folder / MODULES).read_text(encoding="utf-8"))]
+        types = [str(module["type"]) for module in json.loads(read_capped(folder / MODULES, MAX_BYTES, HistTextError, "fetch it again"))]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return f"no readable {MODULES}"
     foreign = [kind for kind in types if not kind.startswith("sentence_transformers.")]
@@ -59,8 +73,8 @@ def first_lack(folder: Path) -> str | None:
 
 
 def _folder(name: str) -> Path:
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(name))
+    if os.path.isdir(folder):
         return folder
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1 or name.startswith((".", "/", "~")):

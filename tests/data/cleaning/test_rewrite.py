@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -249,6 +250,13 @@ def test_damaged_replies_are_named_and_a_full_disk_too(cleaned, tmp_path, copyis
     kept.write_bytes(b"no database" * 100)
     with pytest.raises(HistTextError, match=r"out\.replies\.sqlite is damaged: .*; remove it"):
         rewrite_folder(cleaned, tmp_path / "out", copyist)
+    kept.unlink()
+    with closing(KeepingEngine(copyist.engine, kept)) as engine:
+        asked = engine.replies(copyist.model, ["May I?"], 64, 0.0, 0)
+        engine._database.execute("UPDATE replies SET text = x'00ff'")
+        with pytest.raises(HistTextError, match=r"is damaged: a reply is b'\\x00\\xff', which is no text; remove it"):
+            engine.replies(copyist.model, ["May I?"], 64, 0.0, 0)
+    assert isinstance(asked[0].text, str)
     kept.unlink()
     kept.mkdir()
     with pytest.raises(CannotWrite, match=r"out\.replies\.sqlite cannot be used"):

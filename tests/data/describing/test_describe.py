@@ -240,7 +240,22 @@ def test_embedders_with_code_or_other_weights_are_refused(tmp_path, random_embed
     (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "os.system"}]))
     with pytest.raises(HistTextError, match=r"'os\.system'; code that a model brings is not run"):
         load_embedder(str(folder))
+    (folder / "modules.json").write_text("[" * 100_000)
+    with pytest.raises(HistTextError, match=r"no readable modules\.json"):
+        load_embedder(str(folder))
     (folder / "modules.json").unlink()
+    (folder / "config.json").rename(folder / "kept")
+    (folder / "config.json").write_text(json.dumps({**json.loads((folder / "kept").read_text()), "attn_implementation": "evil/kernel"}))
+    with pytest.raises(HistTextError, match=r"config\.json has attn_implementation='evil/kernel'"):
+        load_embedder(str(folder))
+    (folder / "config.json").write_text(json.dumps({**json.loads((folder / "kept").read_text()), "hidden_size": "x"}))
+    with pytest.raises(HistTextError, match=r"embedder '.*model' does not load: "):
+        load_embedder(str(folder))
+    (folder / "kept").rename(folder / "config.json")
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(HistTextError, match=r"an adapter_config\.json too"):
+        load_embedder(str(folder))
+    (folder / "adapter_config.json").unlink()
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(HistTextError, match=r"no safetensors beside 2_Dense/pytorch_model\.bin"):
