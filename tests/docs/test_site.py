@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+import runpy
 import sys
 import tomllib
 from dataclasses import fields
@@ -92,6 +93,19 @@ def test_every_wrapper_class_is_in_the_contents(pages, in_contents):
 
 def test_no_page_is_left_out_of_the_contents(pages, in_contents):
     assert set(pages) == in_contents
+
+
+def test_a_class_that_is_misspelt_stops_the_build(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    patterns = runpy.run_path(str(DOCS / "conf.py"))["nitpick_ignore_regex"]
+    for name in ("Misspelt", "ModelReff", "pg_envs.env.Misspelt", "agents.reward_models.Misspelt", "wrappers.Misspelt"):
+        assert not any(re.fullmatch(kind, "py:class") and re.fullmatch(pattern, name) for kind, pattern in patterns), name
+
+
+@pytest.mark.parametrize("module", ["openenv_task", "verifiers_task"])
+def test_adapters_that_need_an_extra_have_a_page_without_it(pages, module):
+    assert f"automodule:: wrappers.{module}\n" in pages["api/environments.md"]
+    assert module.partition("_")[0] in re.search(r"autodoc_mock_imports = (.*)", (DOCS / "conf.py").read_text())[1]
 
 
 def test_files_outside_docs_that_are_pages_exist(registered):

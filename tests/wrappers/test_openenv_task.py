@@ -1,5 +1,8 @@
 """The interaction behind OpenEnv's interface, and over its socket."""
 
+import socket
+import threading
+
 import gymnasium as gym
 import pytest
 
@@ -61,16 +64,33 @@ def test_what_cannot_be_served_is_refused(interaction, settings, message):
         InteractionEnvironment(interaction, **settings)
 
 
-def test_over_a_socket(interaction):
-    from fastapi.testclient import TestClient
+@pytest.fixture
+def address(interaction):
+    """Where a server of the interaction listens: OpenEnv's own application, in uvicorn, on this machine."""
+    import uvicorn
     from openenv.core.env_server.http_server import create_fastapi_app
 
-    app = create_fastapi_app(lambda: InteractionEnvironment(interaction), Answer, Turn)
-    with TestClient(app) as client, client.websocket_connect("/ws") as socket:
-        socket.send_json({"type": "reset", "data": {"seed": 5}})
-        start = socket.receive_json()["data"]["observation"]
-        assert start["messages"] == interaction.prompts(5, 1)[0]["prompt"]
-        socket.send_json({"type": "step", "data": {"content": "A"}})
-        told = socket.receive_json()["data"]
-    assert told["done"]
-    assert told["observation"]["scores"] == interaction.score([*start["messages"], {"role": "assistant", "content": "A"}])
+    app = create_fastapi_app(lambda: InteractionEnvironment(interaction, {"agreement": 1.0, "validity": 0.5}), Answer, Turn)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=30)
+    assert not thread.is_alive()
+
+
+def test_openenvs_client_plays_over_a_socket(interaction, address):
+    from openenv.core.generic_client import GenericEnvClient
+
+    with GenericEnvClient(base_url=address).sync() as client:
+        (row,) = interaction.prompts(5, 1)
+        start = client.reset(seed=5).observation
+        assert start["messages"] == row["prompt"]
+        told = client.step({"content": row["answers"][0]})
+        scores = interaction.score([*row["prompt"], {"role": "assistant", "content": row["answers"][0]}])
+        assert told.done
+        assert told.observation["scores"] == scores
+        assert told.reward == scores["agreement"] + 0.5
+        assert client.state()["step_count"] == 1
