@@ -13,6 +13,7 @@ from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import HISTTEXT_YEARS, MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
 from pg_envs.hub import Repository, explain
+from pg_envs.paths import expanded
 from pg_envs.values.dimensions import DIMENSIONS, Group
 from pg_envs.values.items import Item, QuestionnaireError
 from pg_envs.values.moral_evals import find_files as find_moral_evals_files
@@ -119,8 +120,7 @@ def timelessqa_sha256(source: str | Path = TIMELESSQA, revision: str = "main") -
 
 def _timelessqa_file(source: str | Path, revision: str) -> tuple[Any, str, str]:
     """The file system that TimelessQA's file is in, its folder there, and its name."""
-    # Not the methods, which raise at unknown users and at names that are too long for a file system.
-    path = Path(os.path.expanduser(source))
+    path = expanded(source)
     if os.path.isfile(path):
         return *_open_source(path.parent, revision), path.name
     return *_open_source(source, revision), TIMELESSQA_FILE
@@ -195,7 +195,7 @@ def _moral_evals_rows(files: Mapping[Group, Path], refuse: Refuse) -> Iterator[d
 
 def _open_source(source: str | Path, revision: str) -> tuple[Any, str]:
     """The fsspec file system that ``source`` is in, and its root there."""
-    folder = Path(os.path.expanduser(source))
+    folder = expanded(source)
     if os.path.isdir(folder):
         from fsspec.implementations.local import LocalFileSystem
 
