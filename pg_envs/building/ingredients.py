@@ -188,7 +188,7 @@ def settled_base(name: str, plan_folder: Path) -> str:
     if not name or name.startswith(ASSET_PREFIX):
         return name
     folder = local_path(seen_from(plan_folder, name))
-    if folder is not None and folder.is_dir():
+    if folder is not None and os.path.isdir(folder):
         path = str(folder.resolve())
         if ModelRef.parse(path).base != path:
             raise PlanError(f"base={name!r}: {path} has a '+' or '@', with which other parts of a model's name begin; rename or move it")

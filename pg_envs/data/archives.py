@@ -23,6 +23,7 @@ from typing import BinaryIO, cast
 
 from pg_envs.data.histtext import UNDATED, YEAR_FILE
 from pg_envs.data.schema import HistTextError
+from pg_envs.paths import expanded
 from pg_envs.progress import report
 from pg_envs.storage import naming
 
@@ -57,8 +58,7 @@ def text_folder(source: str | Path, limits: ArchiveLimits | None = None) -> Iter
     Raises:
         HistTextError: If it is neither; or an archive is damaged, beyond the limits, or has a member that no folder of text has.
     """
-    # Not the methods, which raise at unknown users and at names that are too long for a file system.
-    source = Path(os.path.expanduser(source))
+    source = expanded(source)
     if os.path.isdir(source):
         yield source
         return

@@ -13,6 +13,7 @@ from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import HISTTEXT_YEARS, MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
 from pg_envs.data.sources import hub_name, open_source
 from pg_envs.hub import fetch
+from pg_envs.paths import expanded
 from pg_envs.repository import HubError, Repository
 from pg_envs.storage import file_sha256
 from pg_envs.values.dimensions import DIMENSIONS, Group
@@ -122,8 +123,7 @@ def timelessqa_sha256(source: str | Path = TIMELESSQA, revision: str = "main") -
 
 def _timelessqa_file(source: str | Path, revision: str) -> Path:
     """Where TimelessQA's file lies; a repository's is fetched if the cache lacks it."""
-    # Not the methods, which raise at unknown users and at names that are too long for a file system.
-    path = Path(os.path.expanduser(source))
+    path = expanded(source)
     if os.path.isfile(path):
         return path
     if os.path.isdir(path):

@@ -12,6 +12,7 @@ from typing import Any
 from pg_envs.data.histtext import TextFile, century_labels
 from pg_envs.data.schema import HistTextError
 from pg_envs.hub import cached
+from pg_envs.paths import expanded
 from pg_envs.repository import HubError, Repository, explain
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def open_source(source: str | Path, revision: str, centuries: Sequence[str] | No
     """
     from fsspec.implementations.local import LocalFileSystem
 
-    folder = Path(os.path.expanduser(source))
+    folder = expanded(source)
     if os.path.isdir(folder):
         return Source(LocalFileSystem(), str(folder), str(folder))
     try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from pg_envs.history.base import CENTURIES, History, HistoryError, Survey
 from pg_envs.history.built import read_family
@@ -17,6 +15,7 @@ from pg_envs.history.recording import read_manifest
 from pg_envs.history.simulated import SimulatedHistory, SimulatedRandomHistory
 from pg_envs.models.engine import check_engine_name
 from pg_envs.models.ref import ModelRef
+from pg_envs.paths import expanded
 from pg_envs.values.items import Questionnaire
 from pg_envs.values.measure import MODES, Mode
 
@@ -84,7 +83,7 @@ def make_history(
     if name.startswith(BUILT):
         return _built(name, survey, evaluation, centuries, engine, mode)
     if name.startswith(PINNED):
-        pinned = pinned_refs(Path(name.removeprefix(PINNED)).expanduser())
+        pinned = pinned_refs(expanded(name.removeprefix(PINNED)))
         first, last = parse_centuries(centuries, tuple(pinned))
         refs, labels = tuple(pinned.values())[first : last + 1], tuple(pinned)[first : last + 1]
         return LiveHistory(name, refs, labels, survey, evaluation, engine, mode)
@@ -118,7 +117,7 @@ def _recorded_labels(source: str, centuries: tuple[str, str] | list[str] | None)
 def _built(
     name: str, survey: Survey, evaluation: Questionnaire, centuries: tuple[str, str] | list[str] | None, engine: str, mode: Mode
 ) -> LiveHistory:
-    folder = Path(os.path.expanduser(name.removeprefix(BUILT)))
+    folder = expanded(name.removeprefix(BUILT))
     family = read_family(folder)
     first, last = parse_centuries(centuries, family.periods)
     return BuiltHistory(name, family, folder, family.periods[first : last + 1], survey, evaluation, engine, mode)

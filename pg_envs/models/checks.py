@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from pg_envs.models.adapter_config import check_adapter_config
 from pg_envs.models.base_config import check_base_config
 from pg_envs.models.bases import ADAPTER_CONFIG, base_folder, first_lack, pinned, remedy
+from pg_envs.models.noted_files import check_noted
 from pg_envs.models.ref import ASSET_PREFIX, ModelRef, ModelRefError, loadable_name, local_path
 from pg_envs.plain_json import read_capped
 from pg_envs.storage import file_sha256
@@ -103,11 +104,12 @@ def adapter_shapes(ref: ModelRef, name: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights in ``ref``'s adapter, which lies in the folder ``name``.
 
     Raises:
-        ModelRefError: If they are missing, damaged, do not fit each other, or say that they are for another base.
+        ModelRefError: If they are missing, damaged, not what was noted, do not fit each other, or are for another base.
     """
     adapter = local_path(name)
     if adapter is None or not os.path.isdir(adapter):
         raise ModelRefError(f"{ref}: no adapter folder at {name!r}; expected one with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
+    check_noted(ref, name)
     config = read_json(ref, adapter / ADAPTER_CONFIG)
     check_adapter_config(ref, adapter / ADAPTER_CONFIG, config)
     _check_base_name(ref, str(config.get("base_model_name_or_path") or ""))
@@ -137,6 +139,7 @@ def layers_shapes(ref: ModelRef, base: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         ModelRefError: As ``base_shapes``.
     """
+    check_noted(ref, ref.base)
     config = read_json(ref, base / "config.json")
     shapes: dict[str, tuple[int, ...]] = {}
     for file in sorted(base.glob("*.safetensors")):

@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from pg_envs.paths import expanded
+
 ASSET_PREFIX = "pg_envs:"
 """Names what ships with the package, so that results do not depend on where it is installed."""
 
@@ -72,8 +74,7 @@ def local_path(name: str) -> Path | None:
     """The local folder that ``name`` means, or None if it can only be a hub id."""
     if name.startswith(ASSET_PREFIX):
         return Path(str(resources.files("pg_envs") / "assets")) / name.removeprefix(ASSET_PREFIX)
-    # Not the method, which raises where a name begins with a user that this machine does not have.
-    path = Path(os.path.expanduser(name))
+    path = expanded(name)
     # A hub id is "name" or "owner/name"; anything that looks like a path must be one.
     # Not the method, which raises at names that are too long for a file system.
     if os.path.isdir(path) or path.is_absolute() or name.startswith(".") or name.count("/") > 1:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from pg_envs.hub import commit_of, fetch
+from pg_envs.paths import expanded
 from pg_envs.repository import MAIN, HubError, Repository
 from pg_envs.values.items import Questionnaire, QuestionnaireError
 from pg_envs.values.moral_evals import find_files, read_folder
@@ -41,8 +42,7 @@ def find_folder(source: str | Path) -> tuple[Path, str]:
     Raises:
         QuestionnaireError: If there is no such folder, and no such repository can be had.
     """
-    # Not the methods, which raise at unknown users and at names that are too long for a file system.
-    folder = Path(os.path.expanduser(source))
+    folder = expanded(source)
     if os.path.isdir(folder):
         return folder, folder.name
     if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):

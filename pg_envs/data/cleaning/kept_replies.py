@@ -72,7 +72,7 @@ class KeepingEngine:
             yield
         except sqlite3.OperationalError as error:
             raise CannotWrite(f"{self._path} cannot be used: {error}; mend that, then go on with the same command") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise HistTextError(f"{self._path} is damaged: {error}; remove it, and what it held is asked again") from error
 
 

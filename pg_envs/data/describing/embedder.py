@@ -14,6 +14,7 @@ from pg_envs.models.base_config import check_base_config
 from pg_envs.models.bases import ADAPTER_CONFIG
 from pg_envs.models.checks import read_json
 from pg_envs.models.ref import ModelRef, ModelRefError
+from pg_envs.paths import expanded
 from pg_envs.plain_json import read_capped
 from pg_envs.repository import MAIN, HubError, Repository
 
@@ -73,7 +74,7 @@ def first_lack(folder: Path) -> str | None:
 
 
 def _folder(name: str) -> Path:
-    folder = Path(os.path.expanduser(name))
+    folder = expanded(name)
     if os.path.isdir(folder):
         return folder
     repository, _, revision = name.partition("@")
