@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from html.entities import html5
+from itertools import pairwise
 
 from pg_envs.data.cleaning.verdict import Context, RawPassage, Verdict, repair_text
 from pg_envs.data.libraries import data_library
@@ -27,11 +28,15 @@ _BAR = re.compile(r"(?<=[^\W\d_])\|(?=[^\W\d_])")
 _BROKEN_WORD = re.compile(r"(?<=[a-zß-öø-ÿœſȝ])-\n(?=[a-zß-öø-ÿœſȝ])")
 WRAPPED_CHARS = range(50, 85)
 MIN_WRAPPED_LINES = 4
+MIN_FILLED_SHARE = 0.75
 
 _BLOCKS = """p div sp head lg l h1 h2 h3 h4 h5 h6 hgroup li item list section header blockquote tr table body front back br lb
     speaker"""
 BLOCKS = frozenset(_BLOCKS.split())
 LINE_END_HYPHENS = ("char:EOLhyphen", "char:EOLunhyphen")
+INLINE = frozenset(["a", "b", "em", "i", "small", "span", "strong", "sub", "sup", "u"])
+ALONE = frozenset(["br", "lb", "p"])
+"""Elements that need no closing tag."""
 UNSEEN = frozenset(["script", "style", "title", "teiheader"])
 
 
@@ -73,6 +78,23 @@ def _text_between_tags(text: str) -> str:
     return re.sub(r" ?\n\n[ \n]*", "\n\n", "".join(pieces)).strip()
 
 
+def _without_known_tags(text: str) -> str:
+    """The text without the few tags in it that HTML or TEI have, and that are closed, have attributes or stand alone.
+
+    Its white space stays, since it is no source of a web page.
+    """
+    closed = {match[2].lower() for match in _TAG.finditer(text) if match[1]}
+
+    def instead(match: re.Match[str]) -> str:
+        name = match[2].lower()
+        if name not in BLOCKS | INLINE or not (name in closed | ALONE or "=" in match[0]):
+            return match[0]
+        return "" if name in INLINE else "\n" if name in ("br", "lb") else "\n\n"
+
+    kept = _TAG.sub(instead, text)
+    return text if kept == text else re.sub(r"\n{3,}", "\n\n", kept).strip()
+
+
 def _without_comments(text: str) -> str:
     pieces = []
     while True:
@@ -84,13 +106,15 @@ def _without_comments(text: str) -> str:
 
 
 def markup(passage: RawPassage, context: Context) -> Verdict | None:
-    """XML or HTML tags (three or more, or one cut off at the start) are taken out and entities such as ``&amp;`` resolved."""
+    """XML or HTML tags (three or more, a known element's, or one cut off at the start) go, and entities such as ``&amp;`` are resolved."""
     text: str = passage["content"]
     n_tags = len(_TAG.findall(text))
     if cut := _CUT_TAG_AT_START.search(text):
         text = text[cut.end() :]
     if n_tags >= MIN_TAGS:
         text = _text_between_tags(_CUT_TAG_AT_END.sub("", text))
+    elif n_tags:
+        text = _without_known_tags(text)
     n_entities = sum(_resolved(match) != match[0] for match in _ENTITY.finditer(text))
     text = _ENTITY.sub(_resolved, text)
     return repair_text(passage, text, f"{n_tags} tags, {n_entities} entities")
@@ -126,18 +150,32 @@ def line_end_marks(passage: RawPassage, context: Context) -> Verdict | None:
 
 
 def hard_wraps(passage: RawPassage, context: Context) -> Verdict | None:
-    """Lines of prose broken at a width of 50 to 84 characters are joined; verse, whose lines begin with capitals, is not."""
+    """Lines of prose broken at a width of 50 to 84 characters are joined; verse is not.
+
+    Prose goes on in lower case, and its lines end where the next word had no room; verse has capitals, or lines that are not full.
+    """
     paragraphs = re.split(r"\n[ \t]*\n", passage["content"])
-    joined = [_unwrap(paragraph) for paragraph in paragraphs]
-    n_joined = sum(a != b for a, b in zip(paragraphs, joined, strict=True))
-    return repair_text(passage, "\n\n".join(joined), f"{n_joined} paragraphs") if n_joined else None
+    wrapped = {i: lines for i, paragraph in enumerate(paragraphs) if _looks_wrapped(lines := _lines(paragraph))}
+    filled = [full for lines in wrapped.values() for full in _filled(lines)]
+    # Of all paragraphs together, since a stanza of four lines may fill them by chance.
+    if sum(filled) < MIN_FILLED_SHARE * max(1, len(filled)):
+        return None
+    joined = [" ".join(wrapped[i]) if i in wrapped else paragraph for i, paragraph in enumerate(paragraphs)]
+    return repair_text(passage, "\n\n".join(joined), f"{len(wrapped)} paragraphs")
 
 
-def _unwrap(paragraph: str) -> str:
-    lines = [line.strip() for line in paragraph.strip("\n").split("\n")]
+def _lines(paragraph: str) -> list[str]:
+    return [line.strip() for line in paragraph.strip("\n").split("\n")]
+
+
+def _looks_wrapped(lines: list[str]) -> bool:
     full, later = lines[:-1], lines[1:]
     if len(lines) < MIN_WRAPPED_LINES or sum(len(line) in WRAPPED_CHARS for line in full) < 0.8 * len(full):
-        return paragraph
-    if sum(line[:1].islower() for line in later) < 0.5 * len(later):
-        return paragraph
-    return " ".join(lines)
+        return False
+    return sum(line[:1].islower() for line in later) >= 0.5 * len(later)
+
+
+def _filled(lines: list[str]) -> list[bool]:
+    """For each line but the last, whether the first word of the next would have made it longer than the longest."""
+    width = max(map(len, lines))
+    return [len(line) + 1 + len(following.split(" ")[0]) > width for line, following in pairwise(lines)]

@@ -1,7 +1,8 @@
 """Finding texts that were seen before, word for word or nearly.
 
 Near-duplicates are found by MinHash over runs of five words (Broder 1997), banded for a Jaccard similarity of 0.7
-(Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, chapter 3). Letters' case, long s and punctuation do not count.
+(Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, chapter 3). Letters' case, punctuation and the commonest differences of early
+spelling do not count.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pg_envs.data.libraries import data_library
 SHINGLE_WORDS = 5
 N_PERMUTATIONS = 128
 NEAR = 0.7
+ONE_SPELLING = str.maketrans({"þ": "th", "ð": "th", "ȝ": "gh", "v": "u", "j": "i", "y": "i"})
 
 
 def shingles(text: str) -> set[bytes]:
-    """The runs of five words in a text, lower case, long s as s."""
-    words = [word.lower() for word in words_of(text)]
+    """The runs of five words in a text: lower case, long s as s, thorn as th, u for v, i for j and y, and no final e."""
+    words = [word.lower().translate(ONE_SPELLING).removesuffix("e") for word in words_of(text)]
     return {" ".join(words[i : i + SHINGLE_WORDS]).encode() for i in range(max(1, len(words) - SHINGLE_WORDS + 1))}
 
 

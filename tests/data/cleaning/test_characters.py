@@ -1,5 +1,7 @@
 """Rules about characters."""
 
+import textwrap
+
 import ftfy  # noqa: F401 - registers sloppy-windows-1252, which has a sign for every byte
 import pytest
 
@@ -54,8 +56,46 @@ def test_marks_of_line_ends(passage, context):
 
 
 def test_prose_is_unwrapped_and_verse_is_not(passage, context):
-    prose = ["Be it known to you that eleven hundred and ninety years after", "the incarnation of our Lord, in the time of Innocent, Pope"]
-    prose += ["of Rome, and Philip King of France, and Richard King of England,", "there was in France a holy man named Fulk, the holy man"]
-    verse = [line[0].upper() + line[1:] for line in prose]
-    text = "\n".join([*prose, "of Neuilly."]) + "\n\n" + "\n".join([*verse, "Of Neuilly."])
-    assert text_after(hard_wraps, passage(text), context) == " ".join([*prose, "of Neuilly."]) + "\n\n" + "\n".join([*verse, "Of Neuilly."])
+    prose = (
+        "Be it known to you that eleven hundred and ninety years after the incarnation of our Lord, in the time of Innocent, Pope of Rome, "
+        "and Philip King of France, and Richard King of England, there was in France a holy man named Fulk, the holy man of Neuilly."
+    )
+    lines = textwrap.wrap(prose, 64)
+    verse = "\n".join(line[0].upper() + line[1:] for line in lines)
+    assert text_after(hard_wraps, passage("\n".join(lines) + "\n\n" + verse), context) == prose + "\n\n" + verse
+
+
+VERSE = """muche is bitwene heuene and erthe: for the man that mighte go
+euereche daye fourty mile: and yet sumdel mo,
+he ne scholde nought to the hexte heuene: that ye alday iseoth
+comen in eighte thousend yer: there as the sterres beoth,
+and though Adam oure furste fader: hadde bigonne anon
+tho he was furst imaked: toward heuene gon,
+and hadde euereche daye fourty mile: euene upright igo,
+he nadde nought yeot to heuene icome: bi a thousend mile and mo."""
+
+
+def test_verse_in_lower_case_keeps_its_lines(passage, context):
+    assert hard_wraps(passage(VERSE), context) is None
+    stanzas = "\n\n".join(["\n".join(VERSE.split("\n")[i : i + 4]) for i in (0, 4)] * 4)
+    assert hard_wraps(passage(stanzas), context) is None
+
+
+def test_the_same_words_broken_at_a_width_are_joined(passage, context):
+    prose = " ".join(VERSE.split())
+    assert text_after(hard_wraps, passage(textwrap.fill(prose, 70)), context) == prose
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("One <i>word</i> here,\nand a\n\nparagraph", "One word here,\nand a\n\nparagraph"),
+        ('See <a href="https://example.org/x">there.', "See there."),
+        ("a line,<br/>another", "a line,\nanother"),
+        ("<p>It began", "It began"),
+        ("it ended.</p>", "it ended."),
+        ("the end.\n</div>\n<p>The next", "the end.\n\nThe next"),
+    ],
+)
+def test_one_or_two_tags_of_known_elements_go_and_white_space_stays(passage, context, text, right):
+    assert text_after(markup, passage(text), context) == right

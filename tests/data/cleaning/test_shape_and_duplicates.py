@@ -64,6 +64,11 @@ def test_jaccard_counts_runs_of_five_words():
     assert jaccard("a b c d e", "f g h i j") == 0.0
 
 
+def test_early_spelling_makes_no_other_text():
+    assert jaccard("þe Kynge haue ioye of vs alle", "the king haue ioy of us all") == 1.0
+    assert jaccard("þe Kynge haue ioye of vs alle", "the kinges haue ioy of us all") < 1.0
+
+
 def test_duplicates_and_near_ones(passage, context):
     first = words(500, 0)
     context.seen.keep("first", " ".join(first))
