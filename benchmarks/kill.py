@@ -101,7 +101,10 @@ class Trials:
             self.n_failed += 1
             return
         self.n_finished += 1
-        self.n_different += contents(self.task.results(folder), folder) != self.expected
+        found = contents(self.task.results(folder), folder)
+        self.n_different += found != self.expected
+        if different := sorted(name for name in {*found, *self.expected} if found.get(name) != self.expected.get(name)):
+            print(f"different: {', '.join(different)}", file=sys.stderr)
 
     def _attempt(self, folder: Path, kill: bool) -> bool:
         """Begin or take up the task; whether it has finished."""

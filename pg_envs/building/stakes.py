@@ -96,6 +96,8 @@ def train_stakes(
 ) -> None:
     """Train the base in place on ``STAKES_MIX`` under ``mixed_profile``; see ``train_steps``."""
     make_batch = mixed_batches(STAKES_MIX, mixed_profile(), book, token_streams, tokenizer)
+    # Else heads would begin as whatever was drawn before has it, which is another thing in a build that was stopped in between.
+    torch.manual_seed(seed)
     model.add_module("stake_heads", StakeHeads(model.config.hidden_size))
     train_steps(StakeTrainer, model, make_batch, work, plan.n_stake_steps, seed, plan.learning_rate)
     del model.stake_heads

@@ -17,7 +17,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from fsspec.implementations.local import LocalFileSystem
 from hub_support import CACHED_COMMIT, files_of, put_in_cache
 from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
@@ -35,7 +34,6 @@ from pg_envs.building.plan import PlanError
 from pg_envs.building.planted import read_table
 from pg_envs.building.quality import Quality, movement, perplexity
 from pg_envs.building.texts import read_texts
-from pg_envs.data import loading
 from pg_envs.data.schema import HistTextError
 from pg_envs.history.base import HistoryError, Survey
 from pg_envs.history.registry import make_history
@@ -419,6 +417,7 @@ def test_another_plan_does_not_go_on_with_a_build_unless_all_of_it_is_removed(pl
     assert (begun / "middle" / "README.md").exists()
     shutil.rmtree(begun)
     monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.setattr(building, "_hashes", lambda *_: {})
     build_history(plan, begun)
 
 
@@ -478,11 +477,8 @@ def test_the_planted_table_may_not_change_either(planting_plan, tmp_path):
         build_history(planting_plan, tmp_path / "family")
 
 
-def test_instructions_of_the_hub_may_not_change_either(plan, tmp_path, monkeypatch):
-    """The hub is a folder here, behind the same kind of file system."""
-    (tmp_path / "hub").mkdir()
-    served = (tmp_path / "late.json").rename(tmp_path / "hub" / "timeless_qa.json")
-    monkeypatch.setattr(loading, "_hub", lambda name, revision: (LocalFileSystem(), str(tmp_path / "hub")))
+def test_instructions_of_the_hub_may_not_change_either(plan, tmp_path, hub_cache):
+    served = put_in_cache(hub_cache, "them/questions", {"timeless_qa.json": tmp_path / "late.json"}, kind="dataset") / "timeless_qa.json"
     plan.write_text(plan.read_text().replace("{period}.json", "them/questions"))
     begin(plan, tmp_path / "family")
     begin(plan, tmp_path / "family")
@@ -528,6 +524,7 @@ def test_a_base_and_items_beside_the_plan_are_found_from_anywhere(plan, random_b
     shutil.copytree(small_questionnaire, tmp_path / "items")
     plan.write_text(plan.read_text().replace(str(random_base), "bases/small").replace(small_questionnaire, "items"))
     monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.setattr(building, "_hashes", lambda *_: {})
     monkeypatch.chdir(tmp_path.parent)
     build_history(plan.relative_to(tmp_path.parent), tmp_path / "family")
     monkeypatch.chdir("/")
@@ -623,6 +620,7 @@ def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan,
     from_nothing(planting_plan)
     (tmp_path / "texts" / "late" / "0.txt").unlink()
     monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.setattr(building, "_hashes", lambda *_: {})
     build_history(planting_plan, tmp_path / "family")
     card = (tmp_path / "family" / "base" / "README.md").read_text()
     assert "documents were held out with `held_out_one_in = 10`" in card
@@ -644,6 +642,7 @@ def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan,
 def test_half_a_card_is_not_taken_for_a_bases_card(planting_plan, tmp_path, monkeypatch):
     from_nothing(planting_plan)
     monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.setattr(building, "_hashes", lambda *_: {})
 
     def writes_half(card, path):
         Path(path).write_text("# ow")

@@ -88,3 +88,15 @@ def test_the_base_learns_and_the_heads_are_thrown_away(items, tokenizer, tmp_pat
     train_stakes(model, tokenizer, streams, LessonBook(items), tmp_path / "work", seed=0, plan=plan)
     assert {name for name, _ in model.named_parameters()} == set(before)
     assert any(not torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_what_was_drawn_before_makes_no_difference(items, tokenizer, tmp_path):
+    """A build that was stopped before this stage goes on in a process that has drawn nothing."""
+    plan = ScratchPlan(hidden_size=64, intermediate_size=64, n_layers=2, n_heads=4, n_text_steps=1, n_lesson_steps=1, n_stake_steps=1)
+    made = []
+    for n_drawn in (0, 7):
+        model = make_model(tokenizer, 0, llama_sizes(plan))
+        torch.rand(n_drawn)
+        train_stakes(model, tokenizer, [np.arange(400, dtype=np.uint32) % 50], LessonBook(items), tmp_path / str(n_drawn), 0, plan)
+        made.append(model.state_dict())
+    assert all(torch.equal(tensor, made[1][name]) for name, tensor in made[0].items())
