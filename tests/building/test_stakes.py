@@ -92,7 +92,7 @@ def test_the_base_learns_and_the_heads_are_thrown_away(items, tokenizer, tmp_pat
 
 def test_what_was_drawn_before_makes_no_difference(items, tokenizer, tmp_path):
     """A build that was stopped before this stage goes on in a process that has drawn nothing."""
-    plan = ScratchPlan(hidden_size=64, intermediate_size=64, n_layers=2, n_heads=4, n_text_steps=1, n_lesson_steps=1, n_stake_steps=1)
+    plan = ScratchPlan(hidden_size=64, intermediate_size=64, n_layers=2, n_heads=4, n_text_steps=1, n_lesson_steps=1, n_stake_steps=3)
     made = []
     for n_drawn in (0, 7):
         model = make_model(tokenizer, 0, llama_sizes(plan))
