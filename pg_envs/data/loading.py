@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pg_envs.data.histtext import find_files, read_valid
 from pg_envs.data.json_stream import JsonLimits, JsonStreamError, read_array
 from pg_envs.data.schema import HISTTEXT_YEARS, MANDATORY, OPTIONAL, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
-from pg_envs.hub import Repository, explain
+from pg_envs.hub import HubError, Repository, explain
 from pg_envs.paths import expanded
 from pg_envs.values.dimensions import DIMENSIONS, Group
 from pg_envs.values.items import Item, QuestionnaireError
@@ -209,12 +209,15 @@ def _hub(name: str, revision: str) -> tuple[Any, str]:
     from huggingface_hub import HfFileSystem
     from huggingface_hub.errors import HfHubHTTPError
 
+    try:
+        repository = Repository(name, revision, "dataset", ("*",))
+    except HubError as error:
+        raise HistTextError(str(error)) from error
     filesystem = HfFileSystem()
     root = f"datasets/{name}@{revision}"
     try:
         filesystem.ls(root)
     except (OSError, HfHubHTTPError) as error:
-        repository = Repository(name, revision, "dataset", ("*",))
         raise HistTextError(
             f"{name!r} is no folder here, and as a dataset repository (revision {revision!r}): {explain(repository, error)}"
         ) from error
