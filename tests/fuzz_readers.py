@@ -366,7 +366,7 @@ def _names(data: bytes, folder: Path) -> None:
         lambda: read_texts(folder / name, ("a", "b"), 10),
         lambda: read_table(seen_from(folder, name), ("a", "b")),
         lambda: load_questionnaire(seen_from(folder, name)),
-        lambda: load_timelessqa(seen_from(folder, name)) if "/" not in name else None,
+        lambda: load_timelessqa(seen_from(folder, name)),
         lambda: read_family(Path(name)),
         lambda: read_manifest(recording_folder(name)),
         lambda: load_principles(name),
@@ -492,7 +492,7 @@ def _building_readers() -> None:
     from pg_envs.storage import CannotWrite
 
     noisy = {**PASSAGE, "content": "Of the kiug's p e a c e", "cleaning": ["ocr_noise", "spaced_letters"]}
-    names = ["pg_envs:histtiny/base", "owner/name@main", "~nouser/x", "a" * 300, "../x\x00", "twelve", "base+adapter"]
+    names = ["pg_envs:histtiny/base", "owner/name@main", "~nouser/x", "a" * 300, "../x\x00", "twelve", "base+adapter", "a b/c", "a--b/c"]
     passages = [json.dumps([noisy]).encode(), *_passages()]
     principles = json.dumps([{"name": "kindness", "question": "Which is kinder?", "dimension": "kill"}]).encode()
     plan = (ASSETS / "histtiny" / "plan.toml").read_bytes()

@@ -1,6 +1,7 @@
 """Nobody is asked for a model because a file names it: whoever sends a recording, a run or a family learns nothing of who reads it."""
 
 import json
+import pickle
 import shutil
 import socket
 
@@ -68,6 +69,15 @@ def test_a_recordings_models_are_not_fetched_to_be_trained(recording, small_ques
         sft(start, ROWS, tmp_path / "trained")
     assert env.step(env.unwrapped.history.human(1))[1] == pytest.approx(1.0), "nobody needs the models to play with what is recorded"
     env.close()
+    assert attempts == []
+
+
+def test_a_copy_in_another_process_asks_nobody_either(recording, small_questionnaire, attempts):
+    env = gym.make(FOLLOW, history=f"recorded:{recording}", questionnaire=small_questionnaire)
+    copy = pickle.dumps(env.unwrapped.history)
+    bases._named_by_files.clear()
+    with pytest.raises(ModelRefError, match="only a file names it"):
+        check_files(pickle.loads(copy).human(0))
     assert attempts == []
 
 

@@ -140,6 +140,13 @@ def test_what_is_neither_a_folder_nor_a_name(source):
 QA = {"instruction": "What is 2 + 2?", "input": "", "output": "4"}
 
 
+@pytest.mark.parametrize("source", ["a b/c", "a--b/c", "a\0/b", "own/" + 300 * "n"])
+def test_what_no_repository_can_be_called_is_refused_without_asking(source):
+    for load in (load_histtext, load_timelessqa):
+        with pytest.raises(HistTextError, match="names no repository of the hub"):
+            load(source)
+
+
 def test_timelessqa(tmp_path):
     path = tmp_path / "timeless_qa.json"
     path.write_text(json.dumps([QA, {**QA, "input": "Think."}]))
