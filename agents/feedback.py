@@ -17,7 +17,7 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.values.items import Item
 from pg_envs.values.survey import Comparison
 
-FeedbackKind = Literal["labels", "humans", "policy"]
+FeedbackKind = Literal["labels", "humans", "policy", "model"]
 Feedback = Callable[[Principle, Sequence[Comparison]], np.ndarray]
 """(Q,) float64 log-odds of each comparison's first option by a principle; 0 where neither is better, NaN where there is no valid answer."""
 

@@ -27,6 +27,7 @@ from agents.reward_models import RewardModelConfig, Scores, asked_and_answered, 
 from agents.scalarisers import SCALARISERS
 from agents.training import TrainingAgent
 from agents.votes import share_out
+from pg_envs.models.engine import check_engine_name, make_engine
 from pg_envs.models.ref import ModelRef
 from pg_envs.progress import report
 from pg_envs.values.survey import Comparison, to_preference_dataset
@@ -51,8 +52,13 @@ class MORLAIFConfig(RewardModelConfig):
     """``values`` (the nineteen dimensions), ``twelve`` (MORLAIF's own), or a JSON file, see ``agents.principles``."""
     feedback: FeedbackKind = "labels"
     """Who judges by a principle, see ``agents.feedback``: ``humans`` (the century's humans, asked the principle's question), ``policy``
-    (the policy itself, likewise), or ``labels`` (humans' votes on what the questionnaire says a value dimension is about; histtiny does
-    not understand a principle's question)."""
+    (the policy itself, likewise), ``model`` (``feedback_model``, likewise), or ``labels`` (humans' votes on what the questionnaire says
+    a value dimension is about; histtiny does not understand a principle's question)."""
+    feedback_model: str | None = None
+    """Who judges with ``feedback=model``: ``BASE``, ``BASE+ADAPTER`` or ``BASE@REVISION+ADAPTER``, folders or on the hub."""
+    feedback_engine: str = "transformers"
+    """What runs the model that judges (``feedback=policy`` or ``model``), as an environment's ``engine``, e.g.
+    ``openai:http://HOST:PORT/v1``."""
     feedback_votes: int = 8
     """Votes that humans give on a comparison, by a principle; counted as questions."""
     comparisons_per_principle: int = 16
@@ -81,8 +87,20 @@ class MORLAIFConfig(RewardModelConfig):
         if self.feedback == "labels" and unlabelled:
             raise ValueError(
                 f"feedback='labels' knows only principles that are value dimensions, and principles={self.principles!r} has "
-                f"{', '.join(unlabelled)}; choose feedback='humans' or 'policy', who are asked each principle's question"
+                f"{', '.join(unlabelled)}; choose feedback='humans', 'policy' or 'model', who are asked each principle's question"
             )
+        if (self.feedback == "model") != (self.feedback_model is not None):
+            raise ValueError(
+                f"feedback={self.feedback!r} and feedback_model={self.feedback_model!r}: expected feedback='model' with the model that "
+                "judges, and no feedback_model with any other feedback"
+            )
+        if self.feedback_model is not None:
+            ModelRef.parse(self.feedback_model)
+
+    def check_here(self) -> None:
+        """As ``AgentConfig``'s; nothing is loaded, and no server asked."""
+        super().check_here()
+        check_engine_name(self.feedback_engine)
 
 
 class MORLAIF(TrainingAgent):
@@ -121,10 +139,9 @@ class MORLAIF(TrainingAgent):
 
     def _feedback(self) -> Feedback:
         config: Any = self.config
-        if config.feedback == "policy":
-            from pg_envs.models.transformers_engine import TransformersEngine
-
-            return engine_feedback(TransformersEngine(), self.policy)
+        if config.feedback in ("policy", "model"):
+            judge = self.policy if config.feedback_model is None else ModelRef.parse(config.feedback_model)
+            return engine_feedback(make_engine(config.feedback_engine), judge)
         ask = human_feedback if config.feedback == "humans" else labelled_feedback
         return ask(self.env, config.feedback_votes)
 

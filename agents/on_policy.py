@@ -62,7 +62,8 @@ def on_policy_arguments(config: OnPolicyConfig, scratch: Path, seed: int) -> dic
     from pg_envs.models.tuning_config import trainer_arguments
 
     # A base that was saved without its cache would read the prompt again for every token.
-    sampling = vllm_arguments(config) if config.use_vllm else {"generation_kwargs": {"use_cache": True}}
+    # Nor does a draw from what is not finite end the run, or the GPU's context: the step's loss tells, in all processes.
+    sampling = vllm_arguments(config) if config.use_vllm else {"generation_kwargs": {"use_cache": True, "remove_invalid_values": True}}
     return {
         **trainer_arguments(config.tuning(), scratch, seed),
         # TRL counts answers, not prompts; a prompt's are all judged in one process.

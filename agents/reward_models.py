@@ -140,8 +140,14 @@ def ordered_rightly(differences: np.ndarray, truth: np.ndarray | float = 1.0) ->
 def judge_ahead(reward: Callable[[Sequence[str], Sequence[str]], object], preferences: Dataset) -> None:
     """Have both answers of each pair judged, and thereby remembered: most of what will be sampled are these, and many at once take
     a fraction of the time.
+
+    Raises:
+        TrainingError: If a judgement is not finite; in on-policy training it would silently count as none.
     """
-    reward(*asked_and_answered(preferences))
+    from pg_envs.models.tuning import TrainingError
+
+    if not np.isfinite(np.array(reward(*asked_and_answered(preferences)))).all():
+        raise TrainingError("the reward model's judgement of an offered answer is not finite; try a lower reward_learning_rate")
 
 
 def asked_and_answered(preferences: Dataset) -> tuple[list[str], list[str]]:

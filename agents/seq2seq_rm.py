@@ -5,7 +5,8 @@ better, such as length. Here the reward model is a language model that learns to
 (correction), of a chosen answer the same again (identity). A sampled answer's tokens are then rewarded as long as the rewriter would have
 written them too. Reading from top to bottom: the settings, one century, the rewriter, its rewards.
 
-What the paper's text was not at hand for is reconstructed, and marked [R].
+What the paper's text was not at hand for is reconstructed, and marked [R]. One thing differs on purpose [R]: the price of divergence is a
+term of the loss at each token and not of the rewards that earlier tokens are credited with; see ``agents.token_level``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from agents.base import Agent, AgentConfig, check_numbers
 from agents.forecast import ForecastingAgent
 from agents.votes import at_most_per_item, collect, mean_vote, repeat_by_size, share_out
-from pg_envs.models.ref import ModelRef, Weights
+from pg_envs.models.ref import ModelRef, Weights, loadable_name
 from pg_envs.ranks import share_of
 from pg_envs.runner import AgentStopped
 from pg_envs.values.survey import to_preference_dataset
@@ -42,8 +42,8 @@ class TrainingConfig(AgentConfig):
     votes_per_comparison: int = 1
     """Votes gathered on every comparison in a century: the observation's one, the rest asked for (and counted)."""
     on_failure: OnFailure = "keep"
-    """After a training that failed: ``keep`` the last good policy and go on, or ``stop`` the run. In a century without a valid vote
-    nothing fails: the policy is kept either way."""
+    """After a training that failed, or in a century with nothing to learn from (no valid vote, or a forecast for neither side of any
+    comparison): ``keep`` the last good policy and go on, or ``stop`` the run."""
     rows_per_comparison: int = 1
     """Training rows for every comparison, each in another form and order; several votes are shared out over them. (A forecast of single
     votes has as many rows as its size says.)"""
@@ -82,7 +82,7 @@ class TrainingConfig(AgentConfig):
 class TrainingAgent(Agent):
     """Base of the agents that fine-tune once a century; subclasses implement ``train``.
 
-    Where nobody voted, or training fails, the last good policy is kept and the event noted.
+    Where nobody voted, or training fails, the last good policy is kept and the event noted, and the run stopped if it shall.
     """
 
     Config: ClassVar[type[AgentConfig]] = TrainingConfig
@@ -114,7 +114,7 @@ class TrainingAgent(Agent):
         """The policy after one century's training.
 
         Raises:
-            AgentStopped: If training failed and ``on_failure`` says ``stop``.
+            AgentStopped: If training failed, or there was nothing to learn from, and ``on_failure`` says ``stop``.
         """
         from pg_envs.models.tuning import TrainingError
 
@@ -122,7 +122,10 @@ class TrainingAgent(Agent):
         rng = self.century_rng(observation)
         votes = self.votes_to_learn(observation, rng)
         if not np.any(votes):
-            self.note(observation, f"{self.remarks.pop() if self.remarks else 'no valid vote'}; the policy is kept")
+            what = self.remarks.pop() if self.remarks else "no valid vote"
+            self.note(observation, f"{what}; the policy is kept")
+            if config.on_failure == "stop":
+                raise AgentStopped(f"{self.label(observation)}: {what}")
             return self.policy
         learnt = at_most_per_item(votes, self.env.survey, config.comparisons_per_item, rng)
         preferences = to_preference_dataset(self.env.survey, learnt, rng)
@@ -130,6 +133,8 @@ class TrainingAgent(Agent):
         out = self.workdir / self.label(observation)
         try:
             self.policy = self.train(start, preferences, out, int(rng.integers(2**31)))
+            if learnt_nothing(start, self.policy):
+                self.note(observation, "training changed no weight")
         except TrainingError as error:
             self.note(observation, f"training failed, the policy is kept: {error}")
             if config.on_failure == "stop":
@@ -147,6 +152,18 @@ class TrainingAgent(Agent):
     @abstractmethod
     def train(self, start: ModelRef, preferences: Dataset, out: Path, seed: int) -> ModelRef:
         """Train from ``start`` on TRL's ``prompt``, ``chosen``, ``rejected`` to a new adapter in ``out``."""
+
+
+def learnt_nothing(start: ModelRef, trained: ModelRef) -> bool:
+    """Whether an adapter's weights are those it began with; of whole models, which are large, nothing is said."""
+    from safetensors.torch import load_file
+
+    from pg_envs.models.checks import ADAPTER_WEIGHTS
+
+    if start.adapter is None or trained.adapter in (None, start.adapter):
+        return False
+    before, after = (load_file(Path(loadable_name(str(ref.adapter))) / ADAPTER_WEIGHTS) for ref in (start, trained))
+    return before.keys() == after.keys() and all(weights.equal(after[name]) for name, weights in before.items())
 
 
 class ForecastTrainingAgent(ForecastingAgent, TrainingAgent):

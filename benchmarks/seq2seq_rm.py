@@ -107,7 +107,7 @@ def write_report(runs: list[dict[str, Any]], docs: Path, command: str) -> None:
         f"{P_LONGER:.0%} of the pairs that both learn from the chosen answer is the longer one, although fillers make an answer worse.",
         "Both rewards are trained on in the standard deviation of what they make of a pair, at the same price of divergence from the",
         f"start: {SETTINGS.kl} a nat, which TRL's RLOO (the scalar reward) takes off an answer's reward, and TRL's GRPO (token rewards)",
-        "adds to the loss token by token.",
+        "adds to the loss token by token (so that no token pays for where it leads: agents/token_level.py says why).",
         "",
         f"**Win rate of training on the rewriter over training on the scalar reward model, by the true preference (a tie is half): "
         f"{interval([run['win_rate'] for run in runs])}**",

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pg_envs.interaction import Interaction
 from pg_envs.models.conversation import Prompt
 from pg_envs.models.space import AnyModelSpace
-from pg_envs.values.survey import Comparison
+from pg_envs.values.survey import Comparison, ComparisonError, check_comparisons
+
+_envs: WeakKeyDictionary[AgentView, Any] = WeakKeyDictionary()
+"""The environment behind each view: not an attribute of it, nor in a function that is one, so that neither leads there."""
 
 
 class AgentView:
     """An environment as agents see it.
 
-    Rewards, infos, the trace of the episode and the history's humans are not here. This keeps honest agents honest; it is no
-    sandbox against code that sets out to break it, and a run's folder has ``result.json``, next to the agent's own.
+    Rewards, infos, the trace of the episode and the history's humans are not here, nor do attributes and functions of it lead there;
+    evaluation items are not asked; and a run's ``result.json``, next to the agent's own folder, is withheld while it acts (see
+    ``pg_envs.withheld``). This keeps honest agents honest; it is no sandbox against code that sets out to break it. Whatever runs in
+    the same process can look into this module, into the frames that called it or the garbage collector's lists, make an environment of
+    its own, read other runs' results, and put an evaluation item into words of its own.
 
     Questions go to the outermost wrapper that has an ``ask`` or ``respond`` of its own, and from there inwards to the
     environment: a wrapper that limits or changes questions (``wrappers.QueryBudget``, ``wrappers.NoisyHumans``) binds the agent.
@@ -36,10 +43,7 @@ class AgentView:
     """
 
     __slots__ = (
-        "_ask",
-        "_initial_policy",
-        "_moment",
-        "_respond",
+        "__weakref__",
         "action_space",
         "history_name",
         "labels",
@@ -61,29 +65,39 @@ class AgentView:
         if isinstance(self.action_space, AnyModelSpace):
             self.action_space = type(self.action_space)([inner.initial_policy])
         self.lookahead, self.query_budget = inner.judged_ahead, env.get_wrapper_attr("query_budget")
-        # Functions, so that the environment itself is no attribute.
-        self._ask: Callable[[Sequence[Comparison]], np.ndarray] = lambda comparisons: env.get_wrapper_attr("ask")(comparisons)
-        self._respond: Callable[[Sequence[Prompt]], list[str]] = lambda prompts: env.get_wrapper_attr("respond")(prompts)
-        self._moment: Callable[[], int] = lambda: inner.moment
-        self._initial_policy: Callable[[], Any] = lambda: env.get_wrapper_attr("initial_policy")
+        _envs[self] = env
 
     @property
     def initial_policy(self) -> Any:
         """What the policy starts as; a random history draws it anew at every reset."""
-        return self._initial_policy()
+        return _envs[self].get_wrapper_attr("initial_policy")
 
     @property
     def moment(self) -> int:
         """A number that no other century of this or another episode has."""
-        return self._moment()
+        return _envs[self].unwrapped.moment
 
     def ask(self, comparisons: Sequence[Comparison]) -> np.ndarray:
-        """Let this century's humans vote; see ``ProgressEnv.ask``."""
-        return self._ask(comparisons)
+        """Let this century's humans vote; see ``ProgressEnv.ask``.
+
+        Raises:
+            ComparisonError: Also if one is on an item that policies are evaluated on, word for word.
+        """
+        check_comparisons(comparisons)
+        env = _envs[self]
+        evaluated = {(item.context, option) for item in env.unwrapped.evaluation.items for option in item.options}
+        asked, surveyed = set(comparisons), set(self.survey)
+        for comparison in asked - surveyed:
+            if all((comparison.item.context, text) in evaluated for text in comparison.texts):
+                raise ComparisonError(
+                    f"item {comparison.item.item_id!r} is one that policies are evaluated on, which agents cannot ask about; "
+                    "ask about the survey's, or your own"
+                )
+        return env.get_wrapper_attr("ask")(comparisons)
 
     def respond(self, prompts: Sequence[Prompt]) -> list[str]:
         """Let this century's humans reply; see ``ProgressEnv.respond``."""
-        return self._respond(prompts)
+        return _envs[self].get_wrapper_attr("respond")(prompts)
 
     def interaction(self, votes_per_comparison: int = 1) -> Interaction:
         """The task inside a century; its questions take the way of ``ask`` and ``respond``. See ``ProgressEnv.interaction``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ from pg_envs.run_setup import make_env, new_run, resumed_run
 from pg_envs.runner import AgentStopped, run_episode
 from pg_envs.siblings import finished_result, sibling_baseline
 from pg_envs.wandb_logging import check_wandb, log_result
+from pg_envs.withheld import withheld
 
 if TYPE_CHECKING:
     from pg_envs.commands import Run
@@ -96,7 +97,8 @@ class OneRun:
         self._env = make_env(config)
         # Agents that do not say that they cheat never get hold of the evaluation.
         seen = self._env if getattr(self._agent_class, "cheats", False) else AgentView(self._env)
-        self._agent = self._agent_class(seen, agent_config, folder / "policies")
+        with self._while_acting():
+            self._agent = self._agent_class(seen, agent_config, folder / "policies")
 
     def close(self) -> None:
         """Let go of the environment."""
@@ -126,6 +128,10 @@ class OneRun:
                 result = self._carry_out(resumed)
             by_first(lambda: forget_progress(self.folder))
             return result
+
+    def _while_acting(self) -> AbstractContextManager[None]:
+        """What has been judged so far lies beside the agent's folder, and is none of its business."""
+        return withheld(self.folder / "result.json")
 
     def _finished(self) -> dict[str, Any] | None:
         """The result, if the folder holds this run finished."""
@@ -161,7 +167,14 @@ class OneRun:
         try:
             policies = self._policies()
             inner = run_episode(
-                self._env, agent, config["seed"], policies, tuple(act.n_queries for act in done), on_act=self._note_act, on_step=judged
+                self._env,
+                agent,
+                config["seed"],
+                policies,
+                tuple(act.n_queries for act in done),
+                on_act=self._note_act,
+                on_step=judged,
+                while_acting=self._while_acting,
             )
         except AgentStopped:
             # Once more, since the events have one that came after the last century that was finished.

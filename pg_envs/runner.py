@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from pg_envs.env import ProgressEnv
@@ -40,6 +41,7 @@ def run_episode(
     asked: tuple[int, ...] = (),
     on_step: Callable[[ProgressEnv, Any], None] | None = None,
     on_act: Callable[[ProgressEnv, Any], None] | None = None,
+    while_acting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> ProgressEnv:
     """One episode.
 
@@ -55,6 +57,7 @@ def run_episode(
         asked: How many questions the agent asked for each of ``finished``; counted again, not asked again.
         on_step: Called after every century with the environment and the policy submitted.
         on_act: Called with the environment and the agent's new policy, before it is judged; not for those of ``finished``.
+        while_acting: Makes what is entered whenever the agent acts or recalls, and left after it.
 
     Returns:
         The unwrapped environment, whose ``trace`` holds the episode.
@@ -68,12 +71,14 @@ def run_episode(
         label = inner.history.labels[inner.century]
         step = len(inner.trace)
         if step < len(finished):
-            agent.recall(observation)
+            with while_acting():
+                agent.recall(observation)
             policy = agent.policy = finished[step]
             inner.count_queries(asked[step] if step < len(asked) else 0)
         else:
             report(f"{label}: the agent acts", step, inner.n_steps)
-            policy = agent.act(observation)
+            with while_acting():
+                policy = agent.act(observation)
             if on_act is not None:
                 on_act(inner, policy)
         report(f"{label}: the policy is judged", step, inner.n_steps)

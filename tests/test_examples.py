@@ -1,4 +1,4 @@
-"""The examples and the README's loop run as they stand; those that train agents for minutes are followed to the run's beginning."""
+"""The examples and the README's loop run as they stand; those that train agents for minutes do so on random models and few items."""
 
 import functools
 import json
@@ -13,14 +13,13 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 import trl
+from tests_support import save_random_family
 
+from pg_envs.history.registry import LIVE
 from pg_envs.interaction import OBJECTIVES
+from pg_envs.models.ref import ModelRef
 
 ROOT = Path(__file__).parents[1]
-
-
-class EndOfTest(Exception):
-    """Raised where a test has seen enough of a script."""
 
 
 def run(script, *arguments, cwd):
@@ -42,6 +41,13 @@ def on_few_items(tmp_path, small_questionnaire, monkeypatch):
     return run
 
 
+@pytest.fixture
+def random_family(random_base, tmp_path_factory, monkeypatch):
+    """``histtiny``'s models are nine random ones, since examples take centuries of their own choice."""
+    refs = save_random_family(ModelRef(str(random_base)), tmp_path_factory.mktemp("nine"))
+    monkeypatch.setitem(LIVE, "histtiny", lambda: refs)
+
+
 def test_custom_loop(on_few_items, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     on_few_items("custom_loop.py")
@@ -56,21 +62,37 @@ def test_the_readme_has_the_custom_loop_in_at_most_twenty_lines():
     assert len(code.strip().splitlines()) <= 20
 
 
-@pytest.mark.parametrize("name", ["lifelong_dpo", "extrapolative_dpo", "lifelong_rlhf", "extrapolative_rlhf", "seq2seq_rm", "morlaif"])
-def test_agents_are_made_and_handed_to_the_runner(name, monkeypatch, tmp_path):
-    begun = []
+@pytest.mark.parametrize(
+    ("name", "centuries", "last_line"),
+    [
+        ("lifelong_dpo", ("C019", "C020", "C021"), "policies in mine"),
+        ("extrapolative_dpo", ("C018", "C019"), r"events \[.*\]"),
+        ("lifelong_rlhf", ("C019", "C020", "C021"), "policies in mine"),
+        ("extrapolative_rlhf", ("C019", "C020"), r"events \[.*\]"),
+        ("seq2seq_rm", ("C019", "C020", "C021"), "policies in mine"),
+        ("morlaif", ("C020", "C021"), "policies in mine"),
+    ],
+)
+def test_agents_run_to_their_end_on_random_models(on_few_items, random_family, tmp_path, capsys, name, centuries, last_line):
+    on_few_items(f"{name}.py", "mine")
+    said = capsys.readouterr().out
+    rewards = re.findall(r"^(C0\d\d)(?:, judged by C0\d\d)?: reward ([+-]\d\.\d{3})(?:, \d+ questions)?$", said, re.MULTILINE)
+    assert tuple(century for century, _ in rewards) == centuries
+    score = re.search(rf"^score ([+-]\d\.\d{{3}}); {last_line}$", said, re.MULTILINE).group(1)
+    assert float(score) == pytest.approx(sum(float(reward) for _, reward in rewards) / len(rewards), abs=0.0011)
+    assert all((tmp_path / "mine" / century / "adapter_model.safetensors").exists() for century in centuries)
+    assert "failed" not in said
 
-    def begin(env, agent, seed):
-        agent.act  # noqa: B018 - what the runner will call
-        begun.append((type(agent).__name__.lower(), env.unwrapped.history.labels[-1], seed))
-        raise EndOfTest
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pg_envs.runner.run_episode", begin)
-    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
-    with pytest.raises(EndOfTest):
-        runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
-    assert begun == [(name.replace("_", ""), "C021", 0)]
+def test_examples_that_fail_or_take_too_long_break_the_promise(tmp_path):
+    benchmark = runpy.run_path(str(ROOT / "benchmarks/examples.py"))
+    found = {}
+    for name, code in (("fine", "print('score +0.500; and so on')"), ("silent", ""), ("failing", "print('score +0.500'); 1 / 0")):
+        (tmp_path / f"{name}.py").write_text(code)
+        found[name] = benchmark["timed"](tmp_path / f"{name}.py")
+    assert [example["score"] for example in found.values()] == [0.5, None, None]
+    slow = {"seconds": 601.0, "score": 0.5}
+    assert [benchmark["within_promise"]({"examples": {"it": it}}) for it in (*found.values(), slow)] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("name", ["follow", "predict"])

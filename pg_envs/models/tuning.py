@@ -20,6 +20,7 @@ from pg_envs.models.checks import check_files
 from pg_envs.models.full_steps import FullSteps
 from pg_envs.models.labelled_only import score_labelled_only
 from pg_envs.models.loading import default_device, load_tokenizer
+from pg_envs.models.losses import Losses
 from pg_envs.models.ref import ModelRef
 from pg_envs.models.repeated_prompts import read_repeated_prompts_once
 from pg_envs.models.trained import WEIGHTS, Trained
@@ -73,7 +74,8 @@ def finetune(
         ModelRefError: If ``ref`` does not load.
         FileExistsError: If ``out`` exists, or a folder ``out.tmp`` that no training has made.
         FileNotFoundError: If this process does not see what the first one saved.
-        TrainingError: If training leaves weights that are not finite; nothing is saved then.
+        TrainingError: If a loss is not finite, the last batch's once more after the last step included, or training leaves weights that
+            are not finite; nothing is saved then.
     """
     out = Path(out)
     scratch = out.with_name(f"{out.name}.tmp")
@@ -91,10 +93,16 @@ def finetune(
             read_repeated_prompts_once(_inner(model))
         # Progress goes through reports; the printer would put metrics between them.
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Watching(what, ref))
+        losses = Losses(trainer)
+        trainer.add_callback(_Watching(what, ref, losses))
         trainer.add_callback(SealCheckpoints())
         with naming(scratch):
             trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "trainer"))
+        if in_any(not losses.last_is_still_finite()):
+            raise TrainingError(
+                f"{what} from {ref} left a model whose loss is not finite after step {trainer.state.global_step}, the last one; "
+                "try a lower learning rate"
+            )
         # Gathered by all, where each holds a part.
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
 
@@ -192,15 +200,20 @@ def sft(ref: ModelRef, dataset: Dataset, out: str | Path, seed: int = 0, config:
 
 
 class _Watching(TrainerCallback):
-    """Turns trainer steps into progress reports, and ends a training whose weights are lost."""
+    """Turns trainer steps into progress reports, and ends a training whose loss or weights are lost."""
 
-    def __init__(self, what: str, ref: ModelRef) -> None:
-        self.what, self.ref = what, ref
+    def __init__(self, what: str, ref: ModelRef, losses: Losses) -> None:
+        self.what, self.ref, self.losses = what, ref, losses
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         report(self.what, state.global_step, state.max_steps)
         # At once: a policy without finite weights cannot go on to sample answers. And in all processes: the others would wait for it.
         lost = [name for name, p in model.named_parameters() if p.requires_grad and not bool(torch.isfinite(_held_here(p)).all())]
+        if in_any(not self.losses.all_finite):
+            raise TrainingError(
+                f"{self.what} from {self.ref} had a loss that is not finite in step {state.global_step} of {state.max_steps}; "
+                "try a lower learning rate"
+            )
         if in_any(bool(lost)):
             raise TrainingError(
                 f"{self.what} from {self.ref} left weights that are not finite in {lost[0] if lost else 'another process'} after step "

@@ -1,5 +1,6 @@
 """Whatever training meets in practice, every agent that trains gets through it. On random models of a few thousand parameters."""
 
+import itertools
 import json
 
 import gymnasium as gym
@@ -68,8 +69,12 @@ def test_one_sided_votes_and_a_century_in_which_nothing_changes(make, env, agent
     assert env.action_space.contains(first)
     assert env.action_space.contains(second)
     assert fingerprint(first) != fingerprint(env.unwrapped.initial_policy)
-    # A rewriter of one-sided votes may keep all that is sampled: equal rewards teach nothing.
-    assert agent_class is Seq2SeqRM or fingerprint(second) != fingerprint(first)
+    # A rewriter of one-sided votes may keep all that is sampled: equal rewards teach nothing, which is then said.
+    unchanged = [event["century"] for event in agent.events if event["event"] == "training changed no weight"]
+    policies = [fingerprint(policy) for policy in (env.unwrapped.initial_policy, first, second)]
+    assert unchanged == [label for label, (a, b) in zip(("C019", "C020"), itertools.pairwise(policies), strict=True) if a == b]
+    assert agent_class is Seq2SeqRM or not unchanged
+    assert -1 <= env.step(second)[1] <= 1
     assert not [event for event in agent.events if "failed" in event["event"]]
     assert folders(tmp_path / "work") == ["C019", "C020"], "nothing but policies is left"
 
@@ -81,6 +86,8 @@ def test_a_century_without_a_valid_vote_keeps_the_policy_and_the_next_goes_on(ma
     assert agent.act(silent) == env.unwrapped.initial_policy
     assert agent.events[0] == {"century": "C019", "event": "no valid vote; the policy is kept"}
     assert agent.act(speaking) != env.unwrapped.initial_policy
+    with pytest.raises(AgentStopped, match="C019: no valid vote"):
+        make(agent_class, on_failure="stop").act(silent)
 
 
 @pytest.mark.parametrize("agent_class", [ExtrapolativeDPO, ExtrapolativeRLHF])
@@ -109,13 +116,18 @@ def test_shares_are_forecast_before_they_become_rows(make, env, agent_class, mon
     assert as_it_is.mean() == pytest.approx(0.5)
 
 
-def test_a_forecast_that_is_for_nobody_is_not_called_a_century_without_votes(make, env):
-    agent = make(ExtrapolativeDPO, order=2, lookahead=1)
+@pytest.mark.parametrize("on_failure", ["keep", "stop"])
+def test_a_forecast_that_is_for_nobody_is_not_called_a_century_without_votes(make, env, on_failure):
+    agent = make(ExtrapolativeDPO, order=2, lookahead=1, on_failure=on_failure)
     # A parabola through 0, 1 and 1 comes back to 0.
     for century, share in enumerate((0.0, 1.0)):
         agent.forecaster._memory.keep(century, np.full(len(env.unwrapped.survey), share))
     (observation,) = votes(env, [1] * N_VOTES)
-    assert agent.act({**observation, "century": 2}) == env.unwrapped.initial_policy
+    if on_failure == "stop":
+        with pytest.raises(AgentStopped, match="C020: the forecast is for neither side of any comparison"):
+            agent.act({**observation, "century": 2})
+    else:
+        assert agent.act({**observation, "century": 2}) == env.unwrapped.initial_policy
     assert agent.events[-1] == {"century": "C020", "event": "the forecast is for neither side of any comparison; the policy is kept"}
 
 
@@ -126,7 +138,8 @@ def test_votes_that_fill_no_batch_are_learnt_from(make, env, agent_class, n_vote
     (observation,) = votes(env, [1] * n_votes)
     policy = agent.act(observation)
     assert not [event for event in agent.events if "failed" in event["event"]]
-    # In a single step the rate is still 0, from where it warms up.
+    # In a single step the rate is still 0, from where it warms up; that nothing was learnt is said.
+    assert agent_class is Seq2SeqRM or ("training changed no weight" in str(agent.events)) == (n_votes == 1)
     assert agent_class is Seq2SeqRM or (n_votes > 1) == (fingerprint(policy) != fingerprint(env.unwrapped.initial_policy))
 
 
@@ -145,6 +158,32 @@ def test_a_loss_that_is_not_finite_keeps_the_policy_or_stops_the_run(make, env, 
     assert folders(tmp_path / "work") == []
     with pytest.raises(AgentStopped, match=r"C019: .*not finite"):
         make(agent_class, **{broken: float("inf")}, on_failure="stop").act(observation)
+
+
+@pytest.mark.parametrize("n_votes", [6, 16])
+@pytest.mark.parametrize(("agent_class", "broken"), RATES, ids=[f"{agent_class.__name__}-{rate}" for agent_class, rate in RATES])
+def test_steps_that_leave_finite_weights_and_answers_that_are_not(make, env, agent_class, broken, n_votes):
+    """Whichever step loses the model, the last one too: what is not kept has its event, and what is kept can be judged."""
+    (observation,) = votes(env, [1, -1] * (n_votes // 2))
+    agent = make(agent_class, **{broken: 1e20})
+    policy = agent.act(observation)
+    failed = [event["event"] for event in agent.events if event["event"].startswith("training failed, the policy is kept: ")]
+    if failed:
+        assert policy == env.unwrapped.initial_policy
+        assert "not finite" in failed[0]
+    # Whether a random model's answers stay finite is chance; these agents' do not, after the last step or before it.
+    assert failed or not isinstance(agent, LifelongDPO | ExtrapolativeDPO)
+    assert -1 <= env.step(policy)[1] <= 1
+
+
+def test_a_run_whose_trainings_all_end_in_a_lost_model_goes_on_to_its_end(tiny_family, small_questionnaire, tmp_path):
+    lost = ["--agent-args", "learning_rate=1e10", "n_epochs=0.15"]
+    where = ["--env-args", f'questionnaire="{small_questionnaire}"', 'centuries=["C019", "C021"]']
+    assert main(["run", *lost, *where, "--out", str(tmp_path), "--name", "run"]) == 0
+    result = read_result(tmp_path / "run")
+    assert result["complete"]
+    assert [event["century"] for event in result["events"]] == ["C020", "C021"]
+    assert all("loss" in event["event"] and "not finite" in event["event"] for event in result["events"])
 
 
 @every

@@ -147,6 +147,21 @@ def test_where_nobody_votes_the_last_good_policy_is_kept(env, agent_class, tmp_p
     assert agent.act({**observation, "century": 3}).any()
 
 
+@pytest.mark.parametrize("agent_class", [SimulatedLifelong, SimulatedExtrapolative])
+@pytest.mark.parametrize("vote", [1, -1])
+def test_one_sided_votes_and_a_century_in_which_nothing_changes_are_values_too(env, agent_class, vote, tmp_path):
+    observation, _ = env.reset(seed=0)
+    agent = agent_class(env, None, tmp_path)
+    one_sided = np.full_like(observation["votes"], vote)
+    expected = np.clip(reading_matrix(env.unwrapped.survey) @ np.full(len(one_sided), float(vote)), -1, 1)
+    # What did not change is not forecast to change either.
+    for century in (1, 2, 3):
+        assert agent.act({"century": century, "votes": one_sided}) == pytest.approx(expected)
+        assert env.action_space.contains(agent.policy.astype(env.action_space.dtype))
+    assert np.any(expected)
+    assert not [event for event in agent.events if "kept" in event["event"]]
+
+
 def test_values_are_read_back_from_votes(env):
     inner = env.unwrapped
     env.reset(seed=0)

@@ -233,12 +233,20 @@ def test_scores_become_one_reward():
         ({"feedback": "oracle"}, "feedback='oracle': choose from labels"),
         ({"feedback_votes": 0}, "feedback_votes=0"),
         ({"principles": "virtues"}, "neither a file nor one of"),
-        ({"principles": "twelve"}, "feedback='labels' knows only .* has helpfulness, .*choose feedback='humans' or 'policy'"),
+        ({"principles": "twelve"}, "feedback='labels' knows only .* has helpfulness, .*choose feedback='humans', 'policy' or 'model'"),
+        ({"feedback": "model"}, "feedback='model' and feedback_model=None: expected"),
+        ({"feedback_model": "a/b"}, "feedback='labels' and feedback_model='a/b': expected"),
+        ({"feedback": "model", "feedback_model": "a/b+"}, "'a/b.' names no model"),
     ],
 )
 def test_settings_that_cannot_be_run(settings, says):
     with pytest.raises(ValueError, match=says):
         MORLAIFConfig(**settings)
+
+
+def test_an_engine_that_cannot_be_had_is_refused_where_the_agent_is_to_run():
+    with pytest.raises(ValueError, match="unknown engine 'abacus'"):
+        MORLAIFConfig(feedback_engine="abacus").check_here()
 
 
 # ---------------------------------------------------------------------- the agent
@@ -289,6 +297,24 @@ def test_principles_that_are_no_dimension_are_judged_by_asking(env, tiny_family,
     asked = 2 * 2 * len(env.unwrapped.survey)
     assert env.step(policy)[4]["n_queries"] == (asked if feedback == "humans" else 0)
     env.close()
+
+
+@pytest.mark.parametrize(("feedback", "judge"), [("policy", None), ("model", "other/base@1+some/adapter")])
+def test_any_model_judges_on_any_engine(env, monkeypatch, tmp_path, feedback, judge):
+    made, asked = [], []
+
+    class Indifferent:
+        def choice_logprobs(self, model, prompts, answers):
+            asked.append(model)
+            return [AnswerLogprobs(np.log([0.5, 0.5]), np.ones(2, int))] * len(prompts)
+
+    monkeypatch.setattr(morlaif, "make_engine", lambda name: made.append(name) or Indifferent())
+    server = "openai:http://localhost:1/v1"
+    agent = MORLAIF(env, MORLAIFConfig(feedback=feedback, feedback_model=judge, feedback_engine=server), tmp_path)
+    agent.policy = agent.policy.with_adapter("learnt")
+    assert agent._feedback()(KIND, SURVEY[:3]).tolist() == [0.0] * 3
+    assert made == [server]
+    assert set(asked) == {agent.policy if judge is None else ModelRef("other/base", "1", "some/adapter")}
 
 
 def test_weights_are_fitted_to_as_many_rows_as_are_asked_for(env, own_principles, tmp_path, monkeypatch):

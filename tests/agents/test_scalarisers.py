@@ -75,6 +75,12 @@ def test_a_hand_made_case(name, expected):
     assert SCALARISERS[name](row).item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(("row", "expected"), [((3.0, -2.0, 5.0, 0.0, -4.0), -4.0), ((3.0, -2.0), -2.0)])
+def test_the_lower_third_is_rounded_down_to_at_least_one(row, expected):
+    """Of five scores one, where rounding up or to the nearest would take two."""
+    assert SCALARISERS["lower_quantile"](torch.tensor([row])).item() == expected
+
+
 def test_soft_max_min_lies_between_the_worst_and_the_mean():
     row = torch.tensor([[2.0, -1.0, 5.0]], dtype=torch.float64)
     soft = SCALARISERS["soft_max_min"]

@@ -32,7 +32,7 @@ def told_to_trl(tmp_path, **settings):
 def test_without_it_transformers_samples(tmp_path):
     told = told_to_trl(tmp_path)
     assert not told.use_vllm
-    assert told.generation_kwargs == {"use_cache": True}
+    assert told.generation_kwargs == {"use_cache": True, "remove_invalid_values": True}
 
 
 def test_colocated(on_a_gpu, tmp_path):
