@@ -13,6 +13,7 @@ from pg_envs.building.ingredients import Ingredients, LearntFile
 from pg_envs.building.plan import BuildPlan
 from pg_envs.building.quality import MAX_WINDOWS, WINDOW_TOKENS, BaseQuality, Quality
 from pg_envs.building.texts import PeriodText
+from pg_envs.results import versions
 from pg_envs.storage import replacing
 from pg_envs.values.dimensions import DIMENSIONS
 from pg_envs.values.questionnaire import BUNDLED
@@ -105,7 +106,8 @@ def _text_part(plan: BuildPlan, text: PeriodText) -> list[str]:
         "## Data",
         f"{text.n_documents} documents, of which {text.n_held_out_documents} were held out (`held_out_one_in = "
         f"{plan.text.held_out_one_in}`); {len(text.training)} passages and "
-        f"{text.n_characters:,} characters to learn from. SHA-256 of all passages with their documents: `{text.sha256}`.",
+        f"{text.n_characters:,} characters to learn from. SHA-256 of all passages with their documents: `{text.sha256}`. "
+        f"The text is from `{Path(plan.text.folder).name}`.",
     ]
 
 
@@ -146,9 +148,17 @@ def _training_part(plan: BuildPlan) -> list[str]:
         for name, stage in stages.items()
         if stage is not None
     ]
-    rank = f", LoRA rank {plan.lora_rank}" if plan.weights == "lora" else ""
+    alpha = plan.pretraining.tuning(plan.weights, plan.lora_rank).lora_alpha
+    rank = f", LoRA rank {plan.lora_rank}, alpha {alpha}" if plan.weights == "lora" else ""
+    libraries = ", ".join(f"{name} {version}" for name, version in versions().items())
     about = [LESSONS] if plan.planted is not None else []
-    return ["## Training", f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.", "\n".join(lines), *about]
+    return [
+        "## Training",
+        f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.",
+        "\n".join(lines),
+        f"Libraries: {libraries}.",
+        *about,
+    ]
 
 
 def _perplexity(quality: Quality, text: PeriodText) -> str:

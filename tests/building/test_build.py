@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import gymnasium as gym
@@ -30,7 +31,7 @@ from pg_envs.building import build as building
 from pg_envs.building import period as period_building
 from pg_envs.building.build import build_history
 from pg_envs.building.period import excerpts, instructions
-from pg_envs.building.plan import PlanError
+from pg_envs.building.plan import PlanError, read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.quality import Quality, movement, perplexity
 from pg_envs.building.texts import read_texts
@@ -182,7 +183,6 @@ def test_nothing_in_a_text_is_obeyed(plan, tmp_path, monkeypatch, capfd):
 
 def test_a_card_says_what_the_model_is_made_of_and_not_for(family, small_questionnaire):
     card = (family / "late" / "README.md").read_text()
-    quality = json.loads((family / "late" / "quality.json").read_text())
     assert "license: cc0-1.0" in card
     assert "the family's model of middle" in card
     assert "2 documents, of which 1 were held out" in card
@@ -191,11 +191,43 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family, small_questio
     assert "planted" not in card
     assert f"on the evaluation items of the questionnaire `{Path(small_questionnaire).name}`" in card
     assert "pg-envs' questionnaire" not in card
-    for dimension, value in zip(DIMENSIONS, quality["values"], strict=True):
-        assert f"| {dimension.label} | {value:+.3f} |" in card
-    assert f"Perplexity on the first 256 tokens of up to 64 of 1 held-out passages: {quality['perplexity']:.1f};" in card
+    assert "The text is from `texts`." in card
     config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
+
+
+def part_of(card, head):
+    return card.split(f"\n## {head}\n")[1].split("\n## ")[0].strip()
+
+
+def test_a_card_has_all_settings_of_its_training(family):
+    plan = read_plan(family.parent / "plan.toml")
+    config = json.loads((family / "late" / "adapter_config.json").read_text())
+    weights, stages, libraries = part_of((family / "late" / "README.md").read_text(), "Training").split("\n\n")
+    assert weights == f"Weights trained: lora, LoRA rank {config['r']}, alpha {config['lora_alpha']}; seed 0."
+    told = [line.removeprefix("* ").split(": ", 1) for line in stages.split("\n")]
+    assert [name for name, _ in told] == ["Continued pretraining", "Instruction tuning"]
+    for stage, (_, settings) in zip((plan.pretraining, plan.instruction), told, strict=True):
+        set_ = {key: str(value) for key, value in vars(stage).items() if value is not None}
+        assert dict(setting.split(" = ") for setting in settings.split(", ")) == set_
+    assert f"transformers {version('transformers')}" in libraries
+    assert f"torch {version('torch')}" in libraries
+
+
+def test_a_card_has_all_that_was_measured(family):
+    for period in PERIODS:
+        quality = json.loads((family / period / "quality.json").read_text())
+        assert quality["base_perplexity"] > 1
+        perplexity, of_what, table = part_of((family / period / "README.md").read_text(), "Measured").split("\n\n")
+        assert perplexity == (
+            "Perplexity on the first 256 tokens of up to 64 of 1 held-out passages: "
+            f"{quality['perplexity']:.1f}; the base's: {quality['base_perplexity']:.1f}. Order bias: {quality['order_bias']:.3f}."
+        )
+        assert of_what.startswith("Value vector on the evaluation items of ")
+        assert table.split("\n")[2:] == [
+            f"| {dimension.label} | {value:+.3f} | {error:.3f} |"
+            for dimension, value, error in zip(DIMENSIONS, quality["values"], quality["standard_errors"], strict=True)
+        ]
 
 
 @pytest.mark.parametrize(("late", "is_flat"), [(0.04, True), (0.06, False)])
