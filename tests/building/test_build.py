@@ -448,8 +448,7 @@ def test_another_plan_does_not_go_on_with_a_build_unless_all_of_it_is_removed(pl
         build_history(plan, begun)
     assert (begun / "middle" / "README.md").exists()
     shutil.rmtree(begun)
-    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
-    monkeypatch.setattr(building, "_hashes", lambda *_: {})
+    without_training(monkeypatch)
     build_history(plan, begun)
 
 
@@ -462,6 +461,12 @@ def another(path):
     else:
         old, new = (",0.1,", ",0.2,") if path.name == "table.csv" else ("e", "o")
         path.write_text(path.read_text()[::-1].replace(old[::-1], new[::-1], 1)[::-1])
+
+
+def without_training(monkeypatch):
+    """Builds are a manifest without models."""
+    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
+    monkeypatch.setattr(building, "_hashes", lambda *_: {})
 
 
 def begin(plan, family):
@@ -555,8 +560,7 @@ def test_a_base_and_items_beside_the_plan_are_found_from_anywhere(plan, random_b
     shutil.copytree(random_base, tmp_path / "bases" / "small")
     shutil.copytree(small_questionnaire, tmp_path / "items")
     plan.write_text(plan.read_text().replace(str(random_base), "bases/small").replace(small_questionnaire, "items"))
-    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
-    monkeypatch.setattr(building, "_hashes", lambda *_: {})
+    without_training(monkeypatch)
     monkeypatch.chdir(tmp_path.parent)
     build_history(plan.relative_to(tmp_path.parent), tmp_path / "family")
     monkeypatch.chdir("/")
@@ -651,8 +655,7 @@ def test_a_base_from_nothing_and_planted_values_that_go_on_from_a_neighbour(plan
 def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan, small_questionnaire, tmp_path, monkeypatch):
     from_nothing(planting_plan)
     (tmp_path / "texts" / "late" / "0.txt").unlink()
-    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
-    monkeypatch.setattr(building, "_hashes", lambda *_: {})
+    without_training(monkeypatch)
     build_history(planting_plan, tmp_path / "family")
     card = (tmp_path / "family" / "base" / "README.md").read_text()
     assert "documents were held out with `held_out_one_in = 10`" in card
@@ -673,8 +676,7 @@ def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan,
 
 def test_half_a_card_is_not_taken_for_a_bases_card(planting_plan, tmp_path, monkeypatch):
     from_nothing(planting_plan)
-    monkeypatch.setattr(building, "_build_periods", lambda *_: None)
-    monkeypatch.setattr(building, "_hashes", lambda *_: {})
+    without_training(monkeypatch)
 
     def writes_half(card, path):
         Path(path).write_text("# ow")
