@@ -99,7 +99,7 @@ def build_history(plan_file: Path, out: Path, text: Path | None = None) -> Famil
         check_files(ModelRef.parse(plan.base))
     ingredients = by_first(lambda: gather(plan, plan_file.parent))
     report("reading the texts", 0, 1)
-    texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in, Years(*plan.text.years))
+    texts = read_texts(places.text, plan.periods, plan.text.held_out_one_in, Years(*plan.text.years), plan.text.on_bad)
     if plan.base:
         tokenizer = load_tokenizer(ModelRef.parse(plan.base))
         check_held_out(texts, tokenizer)

@@ -107,7 +107,8 @@ def _text_part(plan: BuildPlan, text: PeriodText) -> list[str]:
         f"{text.n_documents} documents, of which {text.n_held_out_documents} were held out (`held_out_one_in = "
         f"{plan.text.held_out_one_in}`); {len(text.training)} passages and "
         f"{text.n_characters:,} characters to learn from. SHA-256 of all passages with their documents: `{text.sha256}`. "
-        f"The text is from `{Path(plan.text.folder).name}`.",
+        f"The plan calls its folder `{Path(plan.text.folder).name}`."
+        + (f" {text.n_skipped} bad files and passages were left out." if text.n_skipped else ""),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pg_envs.data.schema import HISTTEXT_YEARS, Years
+from pg_envs.data.schema import HISTTEXT_YEARS, OnBad, Years
 from pg_envs.history.base import are_labels
 from pg_envs.history.built import BASE
 from pg_envs.models.ref import Weights
@@ -56,6 +56,8 @@ class TextPlan:
     """One document in so many is kept for perplexities."""
     years: tuple[int, int] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
     """The first and the last year that a passage in HistText's layout may be from; plain text has no years."""
+    on_bad: OnBad = "raise"
+    """``raise`` at the first file or passage that does not fit, or ``skip`` it; the card says how many were."""
 
     def __post_init__(self) -> None:
         """Refuse what is no range of years."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pg_envs.data.archives import text_folder
 from pg_envs.data.plain_text import find_plain, read_plain
-from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, Years
+from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class PeriodText:
         n_documents: How many documents there are.
         n_held_out_documents: How many of them are held out.
         sha256: Of all passages, with the documents they belong to.
+        n_skipped: How many bad files and passages were left out.
     """
 
     training: tuple[str, ...]
@@ -30,6 +31,7 @@ class PeriodText:
     n_documents: int
     n_held_out_documents: int
     sha256: str
+    n_skipped: int = 0
 
     @property
     def n_characters(self) -> int:
@@ -37,7 +39,9 @@ class PeriodText:
         return sum(map(len, self.training))
 
 
-def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int, years: Years = HISTTEXT_YEARS) -> dict[str, PeriodText]:
+def read_texts(
+    folder: Path, periods: Sequence[str], held_out_one_in: int, years: Years = HISTTEXT_YEARS, on_bad: OnBad = "raise"
+) -> dict[str, PeriodText]:
     """Read all periods' texts.
 
     Args:
@@ -46,17 +50,23 @@ def read_texts(folder: Path, periods: Sequence[str], held_out_one_in: int, years
         periods: The folders' names.
         held_out_one_in: One document in so many is held out, at least one of two.
         years: From which years passages in HistText's layout may be; plain text has no years.
+        on_bad: ``"raise"`` at the first file or passage that does not fit, or ``"skip"`` and count it.
 
     Raises:
-        HistTextError: If a folder is missing or has no text, or a file does not fit.
+        HistTextError: If a folder is missing or has no text, or, unless told to skip, a file or passage does not fit.
     """
     # Not the methods, which raise at names that are too long for a file system.
     if os.path.isfile(folder):
         with text_folder(folder) as unpacked:
-            return read_texts(unpacked, periods, held_out_one_in, years)
+            return read_texts(unpacked, periods, held_out_one_in, years, on_bad)
     if not os.path.isdir(folder):
         raise HistTextError(f"no folder {str(folder)[:300]!r}; expected one with a folder for each of {', '.join(periods)}")
-    return {period: _split(list(_documents(folder, period, years)), held_out_one_in, folder / period) for period in periods}
+    texts = {}
+    for period in periods:
+        report = ReadReport()
+        passages = list(_documents(folder, period, years, on_bad, report))
+        texts[period] = replace(_split(passages, held_out_one_in, folder / period), n_skipped=report.skipped.total())
+    return texts
 
 
 def held_out_documents(documents: Sequence[str], one_in: int) -> set[str]:
@@ -85,19 +95,23 @@ def _split(passages: list[tuple[str, str]], one_in: int, where: Path) -> PeriodT
     )
 
 
-def _documents(folder: Path, period: str, years: Years) -> Iterator[tuple[str, str]]:
+def _documents(folder: Path, period: str, years: Years, on_bad: OnBad, report: ReadReport) -> Iterator[tuple[str, str]]:
     """(document, passage) of a period."""
     if plain := find_plain(folder / period):
-        yield from _plain(plain, folder)
+        yield from _plain(plain, folder, refusal(on_bad, report))
         return
     from pg_envs.data.histtext import read_folder
 
-    for passage in read_folder(folder, centuries=[period], years=years):
+    for passage in read_folder(folder, on_bad, report, centuries=[period], years=years):
         yield passage.document_id, passage.content
 
 
-def _plain(files: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
+def _plain(files: Sequence[Path], root: Path, refuse: Refuse) -> Iterator[tuple[str, str]]:
     for file in files:
-        content = read_plain(file, root)
+        try:
+            content = read_plain(file, root)
+        except HistTextError as error:
+            refuse("unreadable file", str(error))
+            continue
         if content.strip():
             yield file.stem, content

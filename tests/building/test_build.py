@@ -191,7 +191,7 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family, small_questio
     assert "planted" not in card
     assert f"on the evaluation items of the questionnaire `{Path(small_questionnaire).name}`" in card
     assert "pg-envs' questionnaire" not in card
-    assert "The text is from `texts`." in card
+    assert "The plan calls its folder `texts`.\n" in card
     config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
 

@@ -94,3 +94,17 @@ def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path):
         read_texts(tmp_path, ["P1"], 2)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
+
+
+def test_what_does_not_fit_stops_the_reading_or_is_left_out_and_counted(tmp_path):
+    write_plain(tmp_path, "plain", good="Good.", fine="Fine.")
+    (tmp_path / "plain" / "bad.txt").write_bytes(b"\xff")
+    (tmp_path / "rows").mkdir()
+    row = {"creation_year": 1801, "source_dataset": "x", "content": "Good."}
+    (tmp_path / "rows" / "1801.json").write_text(json.dumps([row, {**row, "content": 3}, {**row, "creation_year": None}]))
+    for period, fault in (("plain", "plain/bad.txt: not UTF-8"), ("rows", "rows/1801.json: passage 1: field 'content'")):
+        with pytest.raises(HistTextError, match=fault):
+            read_texts(tmp_path, [period], 2)
+    texts = read_texts(tmp_path, ["plain", "rows"], 2, on_bad="skip")
+    assert (texts["plain"].n_documents, texts["plain"].n_skipped) == (2, 1)
+    assert (texts["rows"].training, texts["rows"].n_skipped) == (("Good.",), 2)
