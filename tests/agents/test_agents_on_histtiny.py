@@ -143,6 +143,7 @@ def test_unknown_settings_are_refused():
 
 def test_independent_restarts_from_the_initial_policy(env, tmp_path, monkeypatch):
     starts = []
+    monkeypatch.setattr("agents.training.learnt_nothing", lambda start, trained: False)
     monkeypatch.setattr("agents.lifelong_dpo.dpo", lambda start, *rest: starts.append(start) or start.with_adapter("elsewhere"))
     observation, _ = env.reset(seed=0)
     for independent in (True, False):

@@ -1,5 +1,7 @@
 """On-policy training makes rewarded answers likelier, held to the reference that was asked for."""
 
+import itertools
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -7,6 +9,7 @@ from datasets import Dataset
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.on_policy import OnPolicyConfig, filled_up, rloo
 from agents.reward_models import less_what_is_said_already
+from agents.token_level import train_on_token_rewards
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.loading import load_tokenizer
 from pg_envs.models.ref import ModelRef
@@ -59,21 +62,55 @@ def test_a_price_on_divergence_holds_it_back(start, prompts, tmp_path):
     assert abs(p_a(held) - p_a(start)) < abs(p_a(free) - p_a(start))
 
 
-def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path):
+def letters(ref):
+    scored = TransformersEngine().choice_logprobs(ref, PROMPTS, [("A", "B")] * len(PROMPTS))
+    return np.mean([s.total for s in scored])
+
+
+NOTHING = {
+    rloo: lambda prompts, replies: [0.0] * len(prompts),
+    train_on_token_rewards: lambda prompts, ids: [[0.0] * len(row) for row in ids],
+}
+
+
+by_trainer = pytest.mark.parametrize("train", NOTHING, ids=lambda train: train.__name__)
+
+
+@by_trainer
+@pytest.mark.parametrize("reference", ["century", "base"])
+def test_the_reference_is_the_one_asked_for(start, prompts, tmp_path, train, reference):
     """Where all answers are worth the same, divergence alone moves the policy: not at all from itself, and back to the base from there."""
+    config = OnPolicyConfig(**{**vars(CONFIG), "learning_rate": 1e-2, "kl": 1.0, "reference": reference})
+    held = letters(train(start, prompts, NOTHING[train], tmp_path / "out", 0, config))
+    at_start, base = letters(start), letters(start.with_adapter(None))
+    assert at_start - base > 1
+    if reference == "century":
+        assert held == pytest.approx(at_start, abs=0.02)
+    else:
+        assert held - base < 0.8 * (at_start - base)
 
-    def letters(ref):
-        scored = TransformersEngine().choice_logprobs(ref, PROMPTS, [("A", "B")] * len(PROMPTS))
-        return np.mean([s.total for s in scored])
 
-    held = {}
-    for reference in ("century", "base"):
-        config = OnPolicyConfig(**{**vars(CONFIG), "learning_rate": 1e-2, "kl": 1.0, "reference": reference})
-        held[reference] = letters(rloo(start, prompts, lambda prompts, replies: [0.0] * len(prompts), tmp_path / reference, 0, config))
-    assert held["century"] == pytest.approx(letters(start), abs=0.02)
-    base = letters(start.with_adapter(None))
-    assert letters(start) - base > 1
-    assert held["base"] - base < 0.8 * (letters(start) - base)
+@by_trainer
+@pytest.mark.parametrize(("reference", "weights"), [("century", "lora"), ("base", "lora"), ("century", "full")])
+def test_the_first_step_pays_for_divergence_from_the_reference_only(
+    start, prompts, tmp_path, monkeypatch, float32, train, reference, weights
+):
+    """Nothing has moved by then. All weights would drift in a whole training: Adam makes steps of what rounding leaves."""
+    from trl import GRPOTrainer, RLOOTrainer
+
+    paid = []
+    for trainer_class in (GRPOTrainer, RLOOTrainer):
+
+        def noting(self, model, inputs, *args, loss_of=trainer_class.compute_loss, **kwargs):
+            loss = loss_of(self, model, inputs, *args, **kwargs)
+            # RLOO's price is in the rewards, GRPO's in the loss.
+            paid.append(max(abs(float(loss.detach())), float(inputs["advantages"].abs().max())))
+            return loss
+
+        monkeypatch.setattr(trainer_class, "compute_loss", noting)
+    config = OnPolicyConfig(**{**vars(CONFIG), "learning_rate": 1e-4, "kl": 1.0, "reference": reference, "weights": weights})
+    train(start, prompts.select(range(8)), NOTHING[train], tmp_path / "out", 0, config)
+    assert (paid[0] < 1e-3) == (reference == "century")
 
 
 @pytest.mark.parametrize(("n", "batch_size", "length"), [(1, 8, 8), (7, 8, 8), (8, 8, 8), (9, 8, 16)])
@@ -143,8 +180,9 @@ def test_all_weights_make_a_model_of_its_own_by_dpo(start, preferences, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "first"]
 
 
-def test_all_weights_are_held_to_the_century_s_start(start, preferences, tmp_path, monkeypatch):
-    """At the very first step nothing has moved, so the loss is that of indifference to the reference: log 2."""
+@pytest.mark.parametrize(("reference", "weights"), [("century", "full"), ("century", "lora"), ("base", "lora"), ("uniform", "lora")])
+def test_dpo_s_first_loss_tells_what_it_is_held_to(start, preferences, tmp_path, monkeypatch, float32, reference, weights):
+    """Nothing has moved by then: the loss is -log sigmoid of the start's log-odds less the reference's, log 2 where they are the same."""
     from trl import DPOTrainer
 
     losses = []
@@ -156,8 +194,19 @@ def test_all_weights_are_held_to_the_century_s_start(start, preferences, tmp_pat
         return loss
 
     monkeypatch.setattr(DPOTrainer, "compute_loss", noting)
-    dpo(start, preferences, tmp_path / "whole", 0, LifelongDPOConfig(batch_size=4, reference="century", **FULL))
-    assert losses[0] == pytest.approx(np.log(2), abs=1e-5)
+    config = LifelongDPOConfig(batch_size=4, beta=1.0, reference=reference, learning_rate=1e-2, weights=weights)
+    dpo(start, preferences, tmp_path / "whole", 0, config)
+    end = load_tokenizer(start).eos_token
+
+    def log_odds(ref):
+        scored = TransformersEngine().choice_logprobs(ref, PROMPTS, [("A" + end, "B" + end)] * len(PROMPTS))
+        return np.array([s.total[0] - s.total[1] for s in scored])
+
+    of_reference = {"century": log_odds(start), "base": log_odds(start.with_adapter(None)), "uniform": 0.0}
+    expected = {name: np.mean(np.log1p(np.exp(odds - log_odds(start)))) for name, odds in of_reference.items()}
+    assert min(abs(a - b) for a, b in itertools.combinations(expected.values(), 2)) > 0.004, "they tell references apart"
+    assert expected["century"] == pytest.approx(np.log(2))
+    assert losses[0] == pytest.approx(expected[reference], abs=0.001)
 
 
 def test_all_weights_make_a_model_of_its_own_on_policy(start, prompts, tmp_path):

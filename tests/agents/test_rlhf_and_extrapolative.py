@@ -97,6 +97,7 @@ def n_learnt(survey):
 def trained_on(monkeypatch):
     """Datasets that training would have got."""
     datasets = []
+    monkeypatch.setattr("agents.training.learnt_nothing", lambda start, trained: False)
     monkeypatch.setattr("agents.lifelong_dpo.dpo", lambda start, dataset, out, *rest: datasets.append(dataset) or start.with_adapter(out))
     return datasets
 
