@@ -492,7 +492,18 @@ def _building_readers() -> None:
     from pg_envs.storage import CannotWrite
 
     noisy = {**PASSAGE, "content": "Of the kiug's p e a c e", "cleaning": ["ocr_noise", "spaced_letters"]}
-    names = ["pg_envs:histtiny/base", "owner/name@main", "~nouser/x", "a" * 300, "../x\x00", "twelve", "base+adapter", "a b/c", "a--b/c"]
+    names = [
+        "pg_envs:histtiny/base",
+        "owner/name@main",
+        "~nouser/x",
+        "a" * 300,
+        "../x\x00",
+        "twelve",
+        "base+adapter",
+        "a b/c",
+        "a--b/c",
+        "/",
+    ]
     passages = [json.dumps([noisy]).encode(), *_passages()]
     principles = json.dumps([{"name": "kindness", "question": "Which is kinder?", "dimension": "kill"}]).encode()
     plan = (ASSETS / "histtiny" / "plan.toml").read_bytes()

@@ -12,6 +12,7 @@ differs between the two, what a row says does not.
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -25,16 +26,26 @@ logger = logging.getLogger(__name__)
 
 KEYWORDS: dict[Group, str] = {"morality": "moralchoice", "foundation": "foundation", "worldview": "view"}
 """What the names of a group's file have in common, wherever it was published."""
+MAX_FOLDERS = 1000
+"""Most folders within each other that are looked through."""
+
+
+def _csv_files(folder: Path) -> Iterator[Path]:
+    """The CSV files in a folder and in those within it; not a whole disk's, which a name in somebody's file may mean."""
+    for n_folders, (place, _, names) in enumerate(os.walk(folder)):
+        if n_folders >= MAX_FOLDERS:
+            raise QuestionnaireError(f"{folder}: no questionnaire has {MAX_FOLDERS} folders; name the one with {', '.join(FILES.values())}")
+        # Not a pipe, which would be waited for.
+        yield from (path for name in names if name.endswith(".csv") and (path := Path(place, name)).is_file())
 
 
 def find_files(folder: Path) -> dict[Group, Path]:
     """The file of each group: by the name it has in ``FILES``, else the one that has its keyword in its path.
 
     Raises:
-        QuestionnaireError: If a group has no file, or several.
+        QuestionnaireError: If a group has no file, or several, or the folder has more within it than a questionnaire's.
     """
-    # Not a pipe, which would be waited for.
-    published = sorted(path for path in folder.rglob("*.csv") if path.is_file())
+    published = sorted(_csv_files(folder))
     found: dict[Group, Path] = {}
     for group, filename in FILES.items():
         named = [folder / filename] if folder / filename in published else []

@@ -12,6 +12,7 @@ from hub_support import put_in_cache
 
 from pg_envs.data.loading import load_moral_evals
 from pg_envs.data.schema import HistTextError, ReadReport
+from pg_envs.values import moral_evals
 from pg_envs.values.items import QuestionnaireError
 from pg_envs.values.moral_rows import FILES, MAX_ROW_CHARS
 from pg_envs.values.questionnaire import load_questionnaire
@@ -179,3 +180,11 @@ def test_messages_quote_long_values_in_part(copy):
     with pytest.raises(HistTextError, match="unknown theme 'xxx") as raised:
         load_moral_evals(copy)
     assert len(str(raised.value)) < 400
+
+
+def test_a_whole_disk_is_not_looked_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(moral_evals, "MAX_FOLDERS", 3)
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    with pytest.raises(QuestionnaireError, match="no questionnaire has 3 folders; name the one with moralchoice"):
+        moral_evals.find_files(tmp_path)
