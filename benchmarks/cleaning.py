@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 import tyro
+from cleaning_labels import is_held_out, meant_decided, meant_spoke
 from dirt import DIRT
 from fsspec.implementations.local import LocalFileSystem
 
@@ -42,7 +43,7 @@ def main(
         documents.add(passage)
     labelled = measure_labelled(clean, labels, spoilt, documents)
     print(json.dumps({name: labelled[name] for name in ("right", "n_dirty", "n_clean", "harmed", "harmed_share")}))
-    made = measure_made([passage for _, passage in clean], documents, per_dirt, seed)
+    made = measure_made([passage for _, passage in clean if is_held_out(passage)], documents, per_dirt, seed)
     write_json(out / "cleaning.json", {"labelled": labelled, "made": made, "per_dirt": per_dirt, "seed": seed})
 
 
@@ -68,17 +69,18 @@ def measure_labelled(
     context = Context(documents, SeenTexts())
     contents = dict(clean)
     harmed, duplicates, reasons = [], [], Counter()
-    n_clean = 0
+    n_clean, n_held_out = 0, 0
     for name, passage in clean:
         if name in originals:
             continue
         n_clean += 1
+        n_held_out += is_held_out(passage)
         cleaned = clean_passage(passage, context, name)
         reasons.update({reason for reason, _, _ in cleaned.findings})
         if is_true_duplicate(cleaned, passage, contents):
             duplicates.append(name)
         elif is_harmed(cleaned, passage):
-            harmed.append({"passage": name, "findings": cleaned.findings})
+            harmed.append({"passage": name, "held_out": is_held_out(passage), "findings": cleaned.findings})
     by_place = {(passage["document_id"], passage["passage_index"]): passage for _, passage in clean}
     rows = []
     for label in labels:
@@ -96,15 +98,22 @@ def measure_labelled(
             {"id": label["dirty_id"], "origin": label["origin"], "problems": label["problems"], "expected": label["expected_action"],
              "action": cleaned.action, "right": right, "findings": cleaned.findings, "year": years, "true_year": truth, **restored}
         )  # fmt: skip
-    by_problem: dict[str, list[bool]] = defaultdict(list)
+    by_problem: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     for row in rows:
+        row["meant"] = meant_decided(row)
         for problem in row["problems"]:
-            by_problem[problem].append(row["right"])
+            by_problem[problem].append((row["right"], meant_spoke(row, problem)))
     return {
         "n_clean": n_clean, "left_out_originals": sorted(originals), "harmed": len(harmed), "harmed_share": len(harmed) / n_clean,
         "harmed_passages": harmed, "true_duplicates": len(duplicates), "findings_on_clean": dict(reasons.most_common()),
+        "held_out": {"n_clean": n_held_out, "harmed": sum(row["held_out"] for row in harmed)},
         "n_dirty": len(rows), "right": sum(row["right"] for row in rows),
-        "by_problem": {problem: [sum(right), len(right)] for problem, right in sorted(by_problem.items())}, "dirty": rows,
+        "right_and_meant": sum(row["right"] and row["meant"] for row in rows),
+        "by_problem": {
+            problem: {"n": len(found), "right": sum(right for right, _ in found), "meant": sum(meant for _, meant in found)}
+            for problem, found in sorted(by_problem.items())
+        },
+        "dirty": rows,
     }  # fmt: skip
 
 
@@ -130,10 +139,14 @@ def originals_of(spoilt: list[RawPassage], clean: list[tuple[str, RawPassage]], 
 
 
 def is_harmed(cleaned: Cleaned, passage: RawPassage) -> bool:
-    """Whether a clean passage was dropped, split or relabelled, or its text changed in more than white space."""
+    """Whether a clean passage was dropped, split or relabelled, or its text changed in more than spaces and empty lines."""
     if cleaned.action not in ("keep", "repair"):
         return True
-    return cleaned.kept[0]["content"].split() != passage["content"].split()
+    return _words_by_line(cleaned.kept[0]["content"]) != _words_by_line(passage["content"])
+
+
+def _words_by_line(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines() if line.strip()]
 
 
 def is_true_duplicate(cleaned: Cleaned, passage: RawPassage, contents: dict[str, RawPassage]) -> bool:
@@ -154,6 +167,7 @@ def measure_made(clean: list[RawPassage], documents: Documents, per_dirt: int, s
         before, after = [], []
         pairs = ((passage, dirt.spoil(passage, random)) for passage in suited)
         for passage, spoilt in islice((pair for pair in pairs if pair[0] != pair[1]), per_dirt):
+            counts["n"] += 1
             seen = SeenTexts()
             if "near-duplicate" in dirt.reasons:
                 seen.keep("original", passage["content"])
@@ -163,9 +177,10 @@ def measure_made(clean: list[RawPassage], documents: Documents, per_dirt: int, s
             if cleaned.action == "repair":
                 before.append(word_overlap(spoilt["content"], passage["content"]))
                 after.append(word_overlap(cleaned.kept[0]["content"], passage["content"]))
-        rows[kind] = {"n": per_dirt, "found": counts["found"], "right_action": counts["right"], "repaired": len(after)}
+        rows[kind] = {"n": counts["n"], "found": counts["found"], "right_action": counts["right"], "repaired": len(after)}
         if after:
             rows[kind] |= {"words_right_spoilt": sum(before) / len(before), "words_right_repaired": sum(after) / len(after)}
+            rows[kind]["made_worse"] = sum(x > y for x, y in zip(before, after, strict=True))
         print(kind, rows[kind])
     return rows
 

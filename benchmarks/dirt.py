@@ -57,6 +57,11 @@ def _wrap_in_tags(text: str, random: Random) -> str:
     return f"<div>\n  <h2>Chapter</h2>\n{body}\n</div>"
 
 
+def _one_in_italics(text: str, random: Random) -> str:
+    at = random.choice([match.span() for match in re.finditer("[a-z]{3,}", text)])
+    return f"{text[: at[0]]}<i>{text[slice(*at)]}</i>{text[at[1] :]}"
+
+
 def _notice_before(text: str, random: Random) -> str:
     return f"{NOTICE.replace('of use', 'of use of e-books')}\n\n{text}"
 
@@ -90,6 +95,8 @@ def _between(low: int, high: int) -> Callable[[RawPassage], bool]:
 
 REPAIR, DROP, EITHER = frozenset({"repair"}), frozenset({"drop"}), frozenset({"repair", "drop"})
 MISREAD_LETTERS = "[" + "".join(letter for letter, _ in MISREADINGS) + "]"
+_LOST_SPACES = _sometimes("(?<=[a-z]) (?=[a-z])", 0.03, lambda *_: "")
+_MISREADING = _sometimes(MISREAD_LETTERS, 0.02, _misread)
 SIGNS = ["\u200b ", "\u00a0", "\x00 "]
 
 
@@ -108,12 +115,16 @@ DIRT: dict[str, Dirt] = {
         _text(lambda text, _: text.encode().decode("latin-1")), frozenset({"mojibake"}), REPAIR, _has_early_signs
     ),
     "in HTML tags": _dirt(_text(_wrap_in_tags), "markup", REPAIR),
+    "one word in italics by HTML tags": _dirt(_text(_one_in_italics), "markup", REPAIR),
     "zero-width and no-break spaces": _dirt(_text(_sometimes(" ", 0.02, lambda _, r: r.choice(SIGNS))), "invisible-characters", REPAIR),
     "soft hyphens in 3% of long words": _dirt(
         _text(_sometimes(r"[a-z]{8,}", 0.03, lambda word, _: f"{word[:4]}\u00ad{word[4:]}")), "line-end-marks", REPAIR
     ),
-    "3% of spaces lost": _dirt(_text(_sometimes("(?<=[a-z]) (?=[a-z])", 0.03, lambda *_: "")), "joined-words", EITHER, 1700),
-    "2% of certain letters misread": _dirt(_text(_sometimes(MISREAD_LETTERS, 0.02, _misread)), "misread-letters", EITHER, 1700),
+    "3% of spaces lost, from 1700 on": _dirt(_text(_LOST_SPACES), "joined-words", EITHER, 1700),
+    "3% of spaces lost, 1500 to 1699": _dirt(_text(_LOST_SPACES), "joined-words", EITHER, 1500, 1700),
+    "2% of certain letters misread, from 1700 on": _dirt(_text(_MISREADING), "misread-letters", EITHER, 1700),
+    "2% of certain letters misread, 1500 to 1699": _dirt(_text(_MISREADING), "misread-letters", EITHER, 1500, 1700),
+    "2% of certain letters misread, before 1500": _dirt(_text(_MISREADING), "misread-letters", EITHER, 1200, 1500),
     "running heads": _dirt(_running_heads, "running-heads", REPAIR),
     "1% of letters illegible": _dirt(_text(_sometimes("[a-z]", 0.01, lambda *_: "〈◊〉")), "gaps", DROP),
     "a library's notice instead of the text": _dirt(_text(lambda text, _: "\n\n".join([NOTICE] * 4)), "electronic-text", DROP, 1200, 1900),
