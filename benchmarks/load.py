@@ -3,8 +3,8 @@
 Four loads: episodes in an asynchronous vector of simulated environments, very many steps of one environment, a grid of short runs, and
 runs of lifelong DPO on language models of a few thousand parameters, one after another in this process. Memory of this process (and, for
 the vector, of one of its workers) is looked at twenty times in each, file handles and child processes before and after. Linux only, since
-it reads ``/proc``. The exit code is 1 if the last five looks have on average more than the second five by over ``MOST_GROWTH_MB``, or anything was
-left behind.
+it reads ``/proc``. The exit code is 1 if the last five looks have on average more than the second five by over ``MOST_GROWTH_MB``, or
+anything was left behind.
 """
 
 from __future__ import annotations
