@@ -38,7 +38,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(abc|collections|contextlib|datasets|gr|gymnasium|importlib|inspect|np|numpy|openenv|pathlib|peft|torch|transformers|trl"
+        r"(abc|collections|contextlib|csv|datasets|gr|gymnasium|importlib|inspect|np|numpy|openenv|pathlib|peft|torch|transformers|trl"
         r"|typing|verifiers)\..+",
     ),
     # Stand in signatures as they were written: types of other projects, then names of types and what only type checkers import of
