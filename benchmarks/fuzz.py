@@ -30,15 +30,15 @@ for variable in ("HF_HUB_OFFLINE", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 SHARES = dict.fromkeys(("manifest", "questionnaire-moralchoice", "base-", "progress", "vote-memory", "adapter_"), 2.0)
-SHARES |= {"json-stream": 10.0, "archive": 0.3, "submission": 0.1, "run-config": 0.1}
+SHARES |= {"json-stream": 10.0, "archive": 0.3, "submission": 0.1, "run-config": 0.3}
 SHARES |= {
     "histtext-loaded": 0.1,
     "timelessqa": 0.3,
     "names": 0.3,
-    "undated": 0.02,
+    "undated": 0.1,
     "loaded-adapter": 0.1,
     "loaded-": 0.05,
-    "embedder": 0.01,
+    "embedder": 0.05,
 }
 """How much more or less than others readers, or those whose names begin so, are fed, since some cost a hundred times what others do."""
 # libFuzzer ends the process at a slow input, so its clock comes after ours.
