@@ -72,6 +72,7 @@ def describe(command: Describe) -> int:
             Languages(tuple(command.languages)),
             Years(*command.years),
             command.periods,
+            command.genres,
         )
     for warning in description["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)

@@ -170,6 +170,7 @@ class Describe:
     periods: Annotated[list[str], _help("folders of your own instead of C013 to C021, oldest first; *.txt in them, or 1215.json")] = field(
         default_factory=list
     )
+    genres: Annotated[Path | None, _help("CSV with the columns document and genre; without it, genre is what passages say")] = None
     languages: Annotated[list[str], _help(LANGUAGES_HELP)] = field(default_factory=lambda: ["en"])
     years: Annotated[tuple[int, int], _help(YEARS_HELP)] = (HISTTEXT_YEARS.first, HISTTEXT_YEARS.last)
 

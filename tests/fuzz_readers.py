@@ -398,6 +398,13 @@ def _table(data: bytes, folder: Path) -> None:
     read_table(str(folder / "planted.csv"), ("C013", "C014"))
 
 
+def _genres(data: bytes, folder: Path) -> None:
+    from pg_envs.data.describing.genres import read_genres
+
+    _put(folder / "genres.csv", data)
+    read_genres(folder / "genres.csv")
+
+
 def _family(data: bytes, folder: Path) -> None:
     from pg_envs.history.built import read_family
 
@@ -511,6 +518,8 @@ def _building_readers() -> None:
     READERS["plan"] = Reader(_plan, (PlanError,), ("plan.toml",), lambda: [plan])
     READERS["names"] = Reader(_names, (), ("",), lambda: [name.encode() for name in names])
     READERS["planted-table"] = Reader(_table, (PlanError,), ("planted.csv",), lambda: [table])
+    genres = b'document,genre\nrolls,law\n"psalms, and hymns",sermon\n'
+    READERS["genres"] = Reader(_genres, (HistTextError,), ("genres.csv",), lambda: [genres])
     READERS["family"] = Reader(_family, (HistoryError,), ("history.json",), _families, is_json=True)
     begun = [b'{"plan": "x", "texts": {"a": "0"}}']
     READERS["begun"] = Reader(_begun, (PlanError,), ("it.work",), lambda: begun, is_json=True)

@@ -50,10 +50,13 @@ def _of_kind(tallies: Sequence[CenturyTally], kind: str) -> dict[str, Any]:
     counts = [Counter(label for _, label in tally.document_labels[kind] if label != NOT_RECORDED) for tally in tallies]
     labels = sorted(set().union(*counts))
     table = np.array([[count[label] for label in labels] for count in counts]).reshape(len(counts), len(labels))
+    documents = {document for tally in tallies for document, _ in tally.document_labels[kind]}
+    labelled = {document for tally in tallies for document, label in tally.document_labels[kind] if label != NOT_RECORDED}
     single = {t.century: next(iter(count)) for t, count in zip(tallies, counts, strict=True) if len(count) == 1 and len(labels) > 1}
     return {
         "cramers_v": cramers_v(table),
         "n_documents": int(table.sum()),
+        "n_unlabelled": len(documents - labelled),
         "n_labels": len(labels),
         "single": single,
     }
@@ -63,7 +66,9 @@ def warnings(found: dict[str, dict[str, Any]]) -> list[str]:
     """What a reader has to know before comparing centuries, a sentence each."""
     said = []
     if not found["genre"]["n_documents"]:
-        said.append("No passage has a field 'genre'; source and layout are all that tells about it here.")
+        said.append("No passage has a field 'genre'; source and layout are all that tells about it here. --genres takes a table of it.")
+    elif n_unlabelled := found["genre"]["n_unlabelled"]:
+        said.append(f"The genre of {n_unlabelled} documents is not known; they count neither for nor against what is said of it.")
     for kind, name in CONFOUNDERS.items():
         v, single = found[kind]["cramers_v"], found[kind]["single"]
         if v is not None and v >= V_THRESHOLD:

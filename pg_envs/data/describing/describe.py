@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pg_envs.data.archives import text_folder
@@ -14,6 +15,7 @@ from pg_envs.data.describing.closeness import value_closeness
 from pg_envs.data.describing.confounding import confounding, warnings
 from pg_envs.data.describing.drift import changes, divergences, not_told_apart
 from pg_envs.data.describing.embedder import load_embedder
+from pg_envs.data.describing.genres import read_genres
 from pg_envs.data.describing.pictures import draw_all
 from pg_envs.data.describing.report import as_markdown
 from pg_envs.data.describing.tally import LABELS, CenturyTally, plain
@@ -34,6 +36,7 @@ def describe_folder(
     languages: Languages | None = None,
     years: Years = HISTTEXT_YEARS,
     periods: Sequence[str] = (),
+    genres: str | Path | None = None,
 ) -> dict[str, Any]:
     """Describe the passages of ``source`` in the new folder ``target``: ``report.md``, ``report.json`` and pictures.
 
@@ -50,12 +53,14 @@ def describe_folder(
         years: From which years passages may be.
         periods: Names of the folders, oldest first, each with a ``*.txt`` a document or with HistText's files; by default HistText's
             ``C013`` to ``C021``, as far as they are there.
+        genres: A table of documents' genres, see ``read_genres``; without one, or for a document that it does not name, genre is what
+            passages say.
 
     Returns:
         What is in ``report.json``.
 
     Raises:
-        HistTextError: If there is no readable text, no such embedder, or no place for ``target``.
+        HistTextError: If there is no readable text, no such embedder or table of genres, or no place for ``target``.
         FileExistsError: If there is a ``target``.
         ValueError: If ``sample`` is below 1.
     """
@@ -63,10 +68,11 @@ def describe_folder(
     if sample < 1:
         raise ValueError(f"sample={sample}: expected 1 or more passages a century")
     check_new_folder(target, source)
+    by_document = {} if genres is None else read_genres(Path(genres).expanduser())
     model = None if embedder is None else load_embedder(embedder)
     reading = ReadReport()
     with text_folder(source) as folder:
-        tallies = tally_folder(folder, sample, seed, reading, years, periods)
+        tallies = tally_folder(folder, sample, seed, reading, years, periods, by_document)
     if not tallies:
         raise HistTextError(f"no passage in {str(source)!r} could be read: " + "; ".join(reading.examples[:3] or ["its files are empty"]))
     foreign = ForeignText(languages)
@@ -100,7 +106,13 @@ def describe_folder(
 
 
 def tally_folder(
-    folder: Path, sample: int, seed: int, reading: ReadReport, years: Years = HISTTEXT_YEARS, periods: Sequence[str] = ()
+    folder: Path,
+    sample: int,
+    seed: int,
+    reading: ReadReport,
+    years: Years = HISTTEXT_YEARS,
+    periods: Sequence[str] = (),
+    genres: Mapping[str, str] = MappingProxyType({}),
 ) -> list[CenturyTally]:
     """Count the passages of each period that has any, in order; what does not fit is noted in ``reading``. See ``describe_folder``."""
     files = find_texts(folder, periods, reading, years)
@@ -109,7 +121,7 @@ def tally_folder(
         report_progress("reading", n_done, len(files))
         for passage in file.passages:
             tally = tallies.setdefault(file.period, CenturyTally(file.period, sample, seed))
-            tally.add(passage, file.name)
+            tally.add(passage, file.name, genres)
     report_progress("reading", len(files), len(files))
     return list(tallies.values())
 

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pg_envs.data.cleaning.words import words_of
@@ -73,9 +74,13 @@ class CenturyTally:
         """Seed the draw."""
         self._random = random.Random(f"{self.seed}/{self.century}")
 
-    def add(self, passage: Mapping[str, Any], file: str) -> None:
-        """Count a passage that fits the schema; one that names no document belongs to that of its ``file``."""
-        document = document_number(str(passage.get("document_id") or passage.get("source_document") or file))
+    def add(self, passage: Mapping[str, Any], file: str, genres: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Count a passage that fits the schema; one that names no document belongs to that of its ``file``.
+
+        Its genre is the document's in ``genres``, or else what the passage says.
+        """
+        name = str(passage.get("document_id") or passage.get("source_document") or file)
+        document = document_number(name)
         words = words_of(passage["content"].lower())
         self.n_passages += 1
         self.n_words += len(words)
@@ -85,7 +90,7 @@ class CenturyTally:
         if len(self.words[half]) > MAX_WORD_KINDS:
             self.n_dropped[half] += drop_rarest(self.words[half], MAX_WORD_KINDS // 2)
         self._label("source", document, plain(passage["source_dataset"]), len(words))
-        self._label("genre", document, plain(passage.get("genre")), len(words))
+        self._label("genre", document, plain(genres.get(name, passage.get("genre"))), len(words))
         self._label("layout", document, layout(passage["content"]), len(words))
         self._label("language", document, plain(passage.get("language")), len(words))
         self._draw(Sampled(document, passage["content"][:SAMPLE_CHARS]))

@@ -100,6 +100,54 @@ def test_a_genre_that_differs_between_centuries_is_warned_of(tmp_path, no_pictur
     assert all(any(part in line for line in warned) for part in says)
 
 
+def test_a_table_says_of_which_genre_documents_are(tmp_path, no_pictures, capsys):
+    for period, names in (("early", ("psalms", "homilies", "rolls")), ("late", ("gazette", "statutes"))):
+        (tmp_path / "in" / period).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "in" / period / f"{name}.txt").write_text("Of the peace of the king. " * 20)
+    (tmp_path / "genres.csv").write_text(
+        '\ufeffdocument,note,genre\npsalms,,sermon\nhomilies,,sermon\ngazette,," news, or so "\nabsent,,law\n', encoding="utf-8"
+    )
+    arguments = ["describe", str(tmp_path / "in"), "--periods", "early", "late", "--sample", "1", "--out", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--genres", str(tmp_path / "genres.csv")]) == 0
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert told["mix"]["genre"] == {"early": {"sermon": 240, "(not recorded)": 120}, "late": {"news, or so": 120, "(not recorded)": 120}}
+    warned = capsys.readouterr().err
+    assert "Centuries with a single genre: early (sermon), late (news, or so)." in warned
+    assert "The genre of 2 documents is not known" in warned
+
+
+def test_a_table_goes_before_what_passages_say_of_their_genre(text, tmp_path, no_pictures):
+    name = json.loads(next((text / "C013").glob("*.json")).read_text())[0]["document_id"]
+    (tmp_path / "genres.csv").write_text(f"document,genre\n{name},sermon\n")
+    told = describe_folder(text, tmp_path / "out", sample=1, genres=tmp_path / "genres.csv")
+    assert told["mix"]["genre"]["C013"]["sermon"] > 0
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (b"document,kind\na,law\n", "no column 'genre'; expected the columns document and genre"),
+        (b"", "no column 'document'"),
+        (b"document,genre\na,law\n,law\n", "line 3: expected a document and its genre"),
+        (b"document,genre\na\n", "line 2: expected a document and its genre"),
+        (b"document,genre\na,law\na,sermon\n", "line 3: 'a' is 'sermon' here and 'law' before; expected one genre a document"),
+        (b"document,genre\n\xff,law\n", "cannot be read as a CSV in UTF-8"),
+        (b'document,genre\n"a" b,law\n', "cannot be read as a CSV in UTF-8"),
+        (None, "cannot be read as a CSV in UTF-8"),
+    ],
+)
+def test_a_bad_table_of_genres_is_named_before_the_text_is_read(text, tmp_path, no_pictures, capsys, table, says):
+    if table is not None:
+        (tmp_path / "genres.csv").write_bytes(table)
+    arguments = ["describe", str(text), "--out", str(tmp_path / "out"), "--genres", str(tmp_path / "genres.csv")]
+    assert cli.main(arguments) == cli.EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert says in said
+    assert "genres.csv" in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -102,5 +102,5 @@ def test_confounding_is_warned_of_where_there_is_any():
 def test_no_warning_where_centuries_have_the_same_mix():
     found = confounding(tallies(["ab" * 10, "ab" * 10], genre="letter"))
     assert found["source"]["cramers_v"] == 0
-    assert found["genre"] == {"cramers_v": None, "n_documents": 40, "n_labels": 1, "single": {}}
+    assert found["genre"] == {"cramers_v": None, "n_documents": 40, "n_unlabelled": 0, "n_labels": 1, "single": {}}
     assert warnings(found) == []
