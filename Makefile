@@ -33,7 +33,7 @@ test-vllm: $(VLLM_VENV)/.installed
 
 # Whatever finds DeepSpeed installed behaves otherwise, so the other tests are to run without it.
 test-cluster: $(CLUSTER_VENV)/.installed
-	OMP_NUM_THREADS=1 $(CLUSTER_VENV)/bin/python -m pytest -k "deepspeed_zero3 or test_ray_cluster"
+	OMP_NUM_THREADS=1 $(CLUSTER_VENV)/bin/python -m pytest tests/test_ranks.py tests/test_ranks_agents.py tests/grid/test_ray_cluster.py -k "deepspeed_zero3 or test_ray_cluster"
 
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
