@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agents.base import AgentConfig
+from agents.offered_answers import judge_ahead
 from agents.on_policy import rloo
-from agents.reward_models import RewardModelConfig, judge_ahead, reward_model
+from agents.reward_models import RewardModelConfig, reward_model
 from agents.training import TrainingAgent
 from pg_envs.models.ref import ModelRef
 

@@ -20,10 +20,11 @@ import numpy as np
 
 from agents.base import AgentConfig, check_numbers
 from agents.feedback import Feedback, FeedbackKind, engine_feedback, human_feedback, labelled_feedback
+from agents.offered_answers import asked_and_answered, judge_ahead, less_what_is_said_already
 from agents.on_policy import Reward, rloo
 from agents.principles import load_principles
 from agents.reference import REFERENCES, Reference
-from agents.reward_models import RewardModelConfig, Scores, asked_and_answered, judge_ahead, less_what_is_said_already, reward_models
+from agents.reward_models import RewardModelConfig, Scores, reward_models
 from agents.scalarisers import SCALARISERS
 from agents.training import TrainingAgent
 from agents.votes import share_out

@@ -7,8 +7,8 @@ import pytest
 from datasets import Dataset
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
+from agents.offered_answers import less_what_is_said_already
 from agents.on_policy import OnPolicyConfig, filled_up, rloo
-from agents.reward_models import less_what_is_said_already
 from agents.token_level import train_on_token_rewards
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.loading import load_tokenizer
