@@ -4,7 +4,8 @@ Every reader of ``tests/fuzz_readers.py`` is fed in a process of its own by athe
 guided by the coverage of this project's code; examples that are JSON are also changed as trees. What raises an error that its reader
 does not declare, or takes longer than 5 seconds, is written to ``--found``. The exit code is 1 if anything was found.
 
-``--inputs`` is for all readers together; each gets a share by how fast it is, and those that load datasets fewer.
+``--inputs`` is for all readers together; each gets a share by how fast it is, and those that load datasets fewer. With ``--readers``
+the others' rows of an earlier report stay.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -189,6 +191,14 @@ def report_all(readers: dict[str, Any], out: Path) -> None:
     out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
+def fed_before(out: Path, anew: Collection[str]) -> dict[str, Any]:
+    """What an earlier report says of readers that are still there and are not fed anew."""
+    from fuzz_readers import READERS
+
+    rows = json.loads(out.read_text(encoding="utf-8"))["readers"] if out.exists() else {}
+    return {name: row for name, row in rows.items() if name in READERS and name not in anew}
+
+
 def main() -> int:
     """Feed all readers, one after the other, and report; or, as the process of one, feed that."""
     if sys.argv[1:2] == [ONE]:
@@ -205,7 +215,7 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.found.mkdir(parents=True, exist_ok=True)
     of_all = sum(map(share, arguments.readers))
-    readers: dict[str, Any] = {}
+    readers = fed_before(arguments.out, arguments.readers)
     for name in arguments.readers:
         inputs = -int(-arguments.inputs * share(name) // of_all)
         with tempfile.TemporaryDirectory(prefix="pg-envs-fuzz-") as scratch:

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fuzz_readers import READERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 RELIABILITY = (DOCS / "reliability.md").read_text(encoding="utf-8")
@@ -45,3 +47,26 @@ def test_nothing_was_lost_in_all_kills():
     row = figures("kill.json")["all"]
     assert f"| all | {row['kills']} |  | {row['finished']} | 0 | 0 | 0 |" in RELIABILITY
     assert row["kills"] >= 50
+
+
+def test_every_reader_was_fed_and_the_page_says_how_often():
+    report = figures("fuzz.json")
+    assert report["readers"].keys() == READERS.keys()
+    for name, row in report["readers"].items():
+        assert f"| {name} | {row['inputs']:,} | {len(row['faults'])} |" in RELIABILITY
+        assert row["finished"]
+    assert f"| all | {report['inputs']:,} | {report['kinds_of_faults']} |" in RELIABILITY
+    assert report["inputs"] == sum(row["inputs"] for row in report["readers"].values()) >= 1_000_000
+    assert report["kinds_of_faults"] == 0
+
+
+@pytest.mark.parametrize("load", figures("load.json"))
+def test_memory_under_load_is_as_looked_at(load):
+    row = figures("load.json")[load]
+    cells = []
+    for looks in (row[key] for key in ("memory_mb", "worker_mb") if key in row):
+        assert len(looks) == 20
+        cells.append(f"{np.mean(looks[5:10]):.1f} to {np.mean(looks[15:]):.1f} MB")
+    line = f"| {'; a worker '.join(cells)} | {row['file_handles_left']} | {row['processes_left']} |"
+    assert line in RELIABILITY
+    assert (row["file_handles_left"], row["processes_left"]) == (0, 0)
