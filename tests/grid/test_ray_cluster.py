@@ -1,5 +1,6 @@
 """Grids on a Ray cluster of two nodes on this machine."""
 
+import shutil
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 
 import pg_envs.one_run
 from pg_envs.cli import main
+from pg_envs.history.recorded import recording_folder
 
 NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="needs pg-envs[ray]")
 
@@ -141,6 +143,18 @@ def test_runs_are_shown_the_gpus_they_ask_for(workplace, cluster, capsys):
     assert not (workplace / "grid").exists()
     assert main([*command, "grid", "--gpus", "1"]) == 0
     assert {(workplace / f"gpus-{seed}").read_text() for seed in (0, 1)} <= {"0", "1"}
+
+
+@NEEDS_RAY
+def test_relative_names_mean_the_same_as_without_a_cluster(workplace, cluster, monkeypatch):
+    """Nodes are started somewhere else than the grid."""
+    here = workplace / "here"
+    here.mkdir()
+    shutil.copytree(recording_folder("histtiny"), here / "mine")
+    monkeypatch.chdir(here)
+    command = ["benchmark", "--agents", "oracle", "--seeds", "0", "--history", "recorded:mine", "--ray", cluster[0].address]
+    assert main([*command, "--out", "grid"]) == 0
+    assert (here / "grid" / "follow-oracle-recorded-mine-s0" / "result.json").exists()
 
 
 @pytest.mark.parametrize(
