@@ -85,8 +85,8 @@ print(fetch(Repository("them/thing", "main", "model", ("*.txt", "*.bin"), first_
 """What each worker of a grid does when it needs a model of the hub."""
 
 
-def fetching(hub, cache):
-    """A process that fetches the repository."""
+def fetching(hub, cache, **more):
+    """A process that fetches the repository, with ``more`` in its environment."""
     address = {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_CACHE": str(cache),
@@ -94,7 +94,7 @@ def fetching(hub, cache):
         "HF_HUB_DISABLE_XET": "1",
         "NO_PROXY": "127.0.0.1",
     }
-    return subprocess.Popen([sys.executable, "-c", FETCH], env={**os.environ, **address}, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", FETCH], env={**os.environ, **address, **more}, stdout=subprocess.PIPE, text=True)
 
 
 def test_processes_that_need_the_same_models_share_the_cache(hub, hub_cache):
@@ -107,6 +107,17 @@ def test_processes_that_need_the_same_models_share_the_cache(hub, hub_cache):
     }
     assert not list(hub_cache.rglob("*.incomplete"))
     assert sorted(name for name, _ in hub.sent()) == ["begin.txt", "end.txt", "weights.bin"], "one fetches, the others wait for it"
+
+
+def test_what_one_process_fetched_the_next_one_has_without_a_network(hub, hub_cache):
+    """By the branch's name, though it was fetched by its commit."""
+    first = fetching(hub, hub_cache)
+    told = first.communicate(timeout=300)[0]
+    hub.asked.clear()
+    second = fetching(hub, hub_cache, HF_HUB_OFFLINE="1")
+    assert second.communicate(timeout=300)[0] == told
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert hub.asked == []
 
 
 def test_a_process_killed_while_it_fetches_leaves_the_cache_to_the_others(hub, hub_cache):
