@@ -16,6 +16,8 @@ from pg_envs.grid.engine import Engine, Tell
 from pg_envs.grid.state import STATE_FILE
 from pg_envs.storage import naming
 
+logger = logging.getLogger(__name__)
+
 MAX_RETRIES = 3
 """How often a run is begun anew after its node or process was lost; errors of the run itself are not tried again."""
 ANSWER_S = 5.0
@@ -49,11 +51,19 @@ def ray_cluster(address: str, threads: int, gpus: float = 0) -> Iterator[Engine]
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:
         raise ValueError(f"--ray {address}: no Ray cluster answers there ({error}); start one with ray start --head") from error
-    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    most, most_cpus = (max((node["Resources"].get(what, 0) for node in ray.nodes() if node["Alive"]), default=0) for what in ("GPU", "CPU"))
     if gpus > most:
         ray.shutdown()
         raise ValueError(
             f"--gpus {gpus:g}: no node of the cluster at {address} has more than {most:g}; start one that has, or ask for less"
+        )
+    if threads > most_cpus:
+        # Not refused: a cluster that grows as it is asked to may have none at first.
+        logger.warning(
+            "--threads %d: no node of the cluster at %s has more than %g CPUs now; runs wait until one with as many joins, or ask for less",
+            threads,
+            address,
+            most_cpus,
         )
     # A process a run, as on one machine.
     task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=MAX_RETRIES, max_calls=1)(_work)
