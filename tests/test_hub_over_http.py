@@ -15,6 +15,7 @@ import huggingface_hub
 import pytest
 from loopback_hub import COMMIT, serving_hub
 
+from pg_envs.data.schema import HistTextError
 from pg_envs.hub import commit_of, fetch
 from pg_envs.repository import HubError, Repository
 
@@ -85,8 +86,8 @@ print(fetch(Repository("them/thing", "main", "model", ("*.txt", "*.bin"), first_
 """What each worker of a grid does when it needs a model of the hub."""
 
 
-def fetching(hub, cache):
-    """A process that fetches the repository."""
+def fetching(hub, cache, **more):
+    """A process that fetches the repository, with ``more`` in its environment."""
     address = {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_CACHE": str(cache),
@@ -94,7 +95,7 @@ def fetching(hub, cache):
         "HF_HUB_DISABLE_XET": "1",
         "NO_PROXY": "127.0.0.1",
     }
-    return subprocess.Popen([sys.executable, "-c", FETCH], env={**os.environ, **address}, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", FETCH], env={**os.environ, **address, **more}, stdout=subprocess.PIPE, text=True)
 
 
 def test_processes_that_need_the_same_models_share_the_cache(hub, hub_cache):
@@ -107,6 +108,17 @@ def test_processes_that_need_the_same_models_share_the_cache(hub, hub_cache):
     }
     assert not list(hub_cache.rglob("*.incomplete"))
     assert sorted(name for name, _ in hub.sent()) == ["begin.txt", "end.txt", "weights.bin"], "one fetches, the others wait for it"
+
+
+def test_what_one_process_fetched_the_next_one_has_without_a_network(hub, hub_cache):
+    """By the branch's name, though it was fetched by its commit."""
+    first = fetching(hub, hub_cache)
+    told = first.communicate(timeout=300)[0]
+    hub.asked.clear()
+    second = fetching(hub, hub_cache, HF_HUB_OFFLINE="1")
+    assert second.communicate(timeout=300)[0] == told
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert hub.asked == []
 
 
 def test_a_process_killed_while_it_fetches_leaves_the_cache_to_the_others(hub, hub_cache):
@@ -128,10 +140,7 @@ def test_a_hub_that_is_gone_is_named_with_what_the_cache_lacks(hub, monkeypatch)
     hub.cut["weights.bin"] = 1_000_000
     with pytest.raises(HubError):
         fetch(repository())
-    huggingface_hub.close_session()
-    hub.shutdown()
-    hub.server_close()
-    # huggingface_hub tries again for half a minute.
+    lose(hub)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(HubError, match=r"its copy in the cache .* has no weights\.bin.*, and the hub does not give it \(.*check network"):
         fetch(repository())
@@ -181,6 +190,41 @@ def test_historical_text_is_read_by_its_name_on_the_hub(hub, caplog):
     n_asked = len(hub.asked)
     assert list(load_timelessqa("them/TimelessQA")) == [question]
     assert len(hub.asked) == n_asked, "what was fetched is kept"
+
+
+def lose(hub):
+    """Nobody answers any more; huggingface_hub, which tries again for half a minute, is to find out at once."""
+    huggingface_hub.close_session()
+    hub.shutdown()
+    hub.server_close()
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("gone", r"^'them/HistText' is no folder here, .*the hub does not give it \(.*check network and proxy"),
+        ("gone before it is listed", r"^them/HistText: the hub does not give it \(.*check network and proxy"),
+        ("gone before it is read", r"^C013/Y01215\.json: the hub does not give it \(.*check network.* \(after 0 passages\)$"),
+        ("cut", r"^C013/Y01215\.json: the hub does not give it \(RemoteProtocolError.* \(after 0 passages\)$"),
+        ("gated", r"^C013/Y01215\.json: it is gated; accept its licence on .*them/HistText, and sign in with 'hf auth login'"),
+    ],
+)
+def test_historical_text_that_the_hub_stops_giving_is_explained(what, says, hub, monkeypatch):
+    from pg_envs.data import loading
+
+    hub.repositories["datasets/them/HistText"] = {"C013/Y01215.json": json.dumps([passage(1215, 9000 * "x")]).encode()}
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    open_source, find_files = loading.open_source, loading.find_files
+    if what == "gone":
+        lose(hub)
+    if what == "gone before it is listed":
+        monkeypatch.setattr(loading, "open_source", lambda *given: (open_source(*given), lose(hub))[0])
+    if what == "gone before it is read":
+        monkeypatch.setattr(loading, "find_files", lambda *given: (find_files(*given), lose(hub))[0])
+    hub.cut.update({"C013/Y01215.json": 1000} if what == "cut" else {})
+    hub.gated.update({"datasets/them/HistText"} if what == "gated" else set())
+    with pytest.raises(HistTextError, match=says):
+        loading.load_histtext("them/HistText")
 
 
 def test_a_history_is_played_from_the_hub_over_http(hub, llama3_family, small_questionnaire, caplog):

@@ -7,7 +7,7 @@ that memory does not grow with them, and through fsspec, so that a folder and a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -134,15 +134,24 @@ def _is_inside(filesystem: Any, entry: dict[str, Any], root: str) -> bool:
     return real.is_file() and real.is_relative_to(Path(root).resolve())
 
 
-def read_file(filesystem: Any, file: TextFile, refuse: Refuse, limits: JsonLimits | None = None) -> Iterator[tuple[int, Any]]:
-    """Yield (index, value) for each value of a file's list, unchecked; a file that breaks off is refused where it does."""
+def read_file(
+    filesystem: Any, file: TextFile, refuse: Refuse, limits: JsonLimits | None = None, why: Callable[[Exception], str] = str
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index, value) for each value of a file's list, unchecked; a file that breaks off is refused where it does.
+
+    ``why`` puts into words what a disk, or the hub, does not give.
+    """
+    # A connection that is lost is no OSError.
+    from huggingface_hub.errors import HTTPError
+
     index = -1
     try:
         with filesystem.open(file.path, "rb") as opened:
             for index, value in enumerate(read_array(cast(BinaryIO, opened), limits)):
                 yield index, value
-    except (OSError, JsonStreamError) as error:
-        refuse("unreadable file", f"{file.name}: {' '.join(str(error).split())} (after {index + 1} passages)")
+    except (OSError, HTTPError, JsonStreamError) as error:
+        reason = str(error) if isinstance(error, JsonStreamError) else why(error)
+        refuse("unreadable file", f"{file.name}: {' '.join(reason.split())} (after {index + 1} passages)")
 
 
 def read_valid(
@@ -152,10 +161,14 @@ def read_valid(
     report: ReadReport,
     limits: JsonLimits | None = None,
     years: Years = HISTTEXT_YEARS,
+    why: Callable[[Exception], str] = str,
 ) -> Iterator[tuple[TextFile, dict[str, Any]]]:
-    """Yield the passages that fit the schema, each with its file; count them in ``report`` and refuse the rest."""
+    """Yield the passages that fit the schema, each with its file; count them in ``report`` and refuse the rest.
+
+    ``why`` is as ``read_file``'s.
+    """
     for file in files:
-        for index, passage in read_file(filesystem, file, refuse, limits):
+        for index, passage in read_file(filesystem, file, refuse, limits, why):
             if fault := schema_fault(passage, years):
                 refuse(f"passage: {fault.split(': ')[0]}", f"{file.name}: passage {index}: {fault}")
                 continue

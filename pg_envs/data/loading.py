@@ -64,15 +64,19 @@ def load_histtext(
             file or passage that does not fit; the message names file, index and field.
     """
     import datasets
+    from huggingface_hub.errors import HTTPError
 
     report = report if report is not None else ReadReport()
     refuse = refusal(on_bad, report)
     opened = open_source(source, revision, centuries)
-    files = find_files(opened.filesystem, opened.root, refuse, centuries, opened.inside)
+    try:
+        files = find_files(opened.filesystem, opened.root, refuse, centuries, opened.inside)
+    except HTTPError as error:
+        raise HistTextError(f"{source}: {opened.why(error)}") from error
     opened.announce(files, streaming)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for file, passage in read_valid(opened.filesystem, files, refuse, report, limits, years):
+        for file, passage in read_valid(opened.filesystem, files, refuse, report, limits, years, opened.why):
             yield {"century": file.century} | {name: passage.get(name) for name in (*MANDATORY, *OPTIONAL)}
 
     kinds = {str: datasets.Value("string"), int: datasets.Value("int64")}

@@ -34,6 +34,10 @@ class Source:
     inside: str
     repository: Repository | None = None
 
+    def why(self, error: Exception) -> str:
+        """Why something could not be read; where the hub was asked, with what to do."""
+        return str(error) if self.repository is None or self.inside != self.root else explain(self.repository, error)
+
     def announce(self, files: Sequence[TextFile], streaming: bool) -> None:
         """Say, before the first file is read, how much of a repository is read and from where; of a folder of one's own nothing."""
         from rich.filesize import decimal
@@ -100,12 +104,12 @@ def _first_lacking_century(folder: Path, centuries: Sequence[str] | None) -> str
 
 def _on_hub(repository: Repository) -> Source:
     from huggingface_hub import HfFileSystem
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HTTPError
 
     filesystem, root = HfFileSystem(), f"datasets/{repository}"
     try:
         filesystem.ls(root)
-    except (OSError, HfHubHTTPError) as error:
+    except (OSError, HTTPError) as error:
         raise HistTextError(
             f"{repository.name!r} is no folder here, and as a dataset repository (revision {repository.revision!r}): "
             f"it is not in the hub's cache, and {explain(repository, error)}"

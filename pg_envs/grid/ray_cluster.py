@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pg_envs.grid.cells import Cell
 from pg_envs.grid.engine import Engine, Tell
 from pg_envs.grid.state import STATE_FILE
 from pg_envs.storage import naming
+
+logger = logging.getLogger(__name__)
 
 MAX_RETRIES = 3
 """How often a run is begun anew after its node or process was lost; errors of the run itself are not tried again."""
@@ -28,7 +31,8 @@ def ray_cluster(address: str, threads: int, gpus: float = 0) -> Iterator[Engine]
 
     Every run takes ``threads`` of the cluster's CPUs, and Ray sets ``OMP_NUM_THREADS`` to them; and ``gpus`` of its GPUs, which alone Ray
     shows it; less than 1 is a part of one, which several runs share. The grid's folder must be the same folder
-    on every node. A run that was lost goes on from what it had written there, as ``pg-envs run --resume`` does.
+    on every node, and so must the current one where settings name files relative to it. A run that was lost goes on from what it had
+    written in the grid's, as ``pg-envs run --resume`` does.
 
     Raises:
         ModuleNotFoundError: If Ray is not installed.
@@ -47,18 +51,26 @@ def ray_cluster(address: str, threads: int, gpus: float = 0) -> Iterator[Engine]
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:
         raise ValueError(f"--ray {address}: no Ray cluster answers there ({error}); start one with ray start --head") from error
-    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    most, most_cpus = (max((node["Resources"].get(what, 0) for node in ray.nodes() if node["Alive"]), default=0) for what in ("GPU", "CPU"))
     if gpus > most:
         ray.shutdown()
         raise ValueError(
             f"--gpus {gpus:g}: no node of the cluster at {address} has more than {most:g}; start one that has, or ask for less"
+        )
+    if threads > most_cpus:
+        # Not refused: a cluster that grows as it is asked to may have none at first.
+        logger.warning(
+            "--threads %d: no node of the cluster at %s has more than %g CPUs now; runs wait until one with as many joins, or ask for less",
+            threads,
+            address,
+            most_cpus,
         )
     # A process a run, as on one machine.
     task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=MAX_RETRIES, max_calls=1)(_work)
 
     def carry_out(cells: Sequence[Cell], logs: Path, tell: Tell) -> None:
         begun_before = {cell.name: _began(cell) for cell in cells}
-        pending: dict[Any, Cell] = {task.remote(cell): cell for cell in cells}
+        pending: dict[Any, Cell] = {task.remote(cell, os.getcwd()): cell for cell in cells}
         waiting = {cell.name for cell in cells}
         while pending:
             ready, _ = ray.wait(list(pending), timeout=LOOK_EVERY_S)
@@ -104,9 +116,12 @@ def _began(cell: Cell) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _work(cell: Cell) -> None:
-    """The task: carries out one run on whatever node it is."""
+def _work(cell: Cell, current_folder: str) -> None:
+    """The task: carries out one run on whatever node it is, in the folder in which the grid was asked for."""
     if not (cell.folder.parent / STATE_FILE).exists():
         where = f"{cell.folder.parent} on {socket.gethostname()}"
         raise FileNotFoundError(f"{where} is not the grid's folder; --out must be one that all nodes share")
+    # Ray has its processes where each node was started, and settings may name files, such as a recording, by relative paths.
+    if os.path.isdir(current_folder):
+        os.chdir(current_folder)
     cell.prepare().carry_out()

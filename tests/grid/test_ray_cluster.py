@@ -1,5 +1,6 @@
 """Grids on a Ray cluster of two nodes on this machine."""
 
+import shutil
 import sys
 import threading
 import time
@@ -10,6 +11,8 @@ import pytest
 
 import pg_envs.one_run
 from pg_envs.cli import main
+from pg_envs.grid.ray_cluster import ray_cluster
+from pg_envs.history.recorded import recording_folder
 
 NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="needs pg-envs[ray]")
 
@@ -141,6 +144,27 @@ def test_runs_are_shown_the_gpus_they_ask_for(workplace, cluster, capsys):
     assert not (workplace / "grid").exists()
     assert main([*command, "grid", "--gpus", "1"]) == 0
     assert {(workplace / f"gpus-{seed}").read_text() for seed in (0, 1)} <= {"0", "1"}
+
+
+@NEEDS_RAY
+@pytest.mark.parametrize(("threads", "says"), [(1, ""), (2, "--threads 2: no node of the cluster at {} has more than 1 CPUs now")])
+def test_waiting_for_a_node_that_is_not_there_is_said(cluster, caplog, threads, says):
+    with ray_cluster(cluster[0].address, threads):
+        pass
+    said = [record.getMessage() for record in caplog.records if record.name == ray_cluster.__module__]
+    assert [message.split(";")[0] for message in said] == ([says.format(cluster[0].address)] if says else [])
+
+
+@NEEDS_RAY
+def test_relative_names_mean_the_same_as_without_a_cluster(workplace, cluster, monkeypatch):
+    """Nodes are started somewhere else than the grid."""
+    here = workplace / "here"
+    here.mkdir()
+    shutil.copytree(recording_folder("histtiny"), here / "mine")
+    monkeypatch.chdir(here)
+    command = ["benchmark", "--agents", "oracle", "--seeds", "0", "--history", "recorded:mine", "--ray", cluster[0].address]
+    assert main([*command, "--out", "grid"]) == 0
+    assert (here / "grid" / "follow-oracle-recorded-mine-s0" / "result.json").exists()
 
 
 @pytest.mark.parametrize(
