@@ -250,11 +250,12 @@ def test_damaged_file_is_named_and_the_others_stay(name, error, damage, config, 
     assert {found: found.read_bytes() for found in stopped.rglob("*.json")} == before
 
 
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 @pytest.mark.parametrize("name", ["config.json", "progress.json"])
-def test_a_folder_where_a_file_belongs_is_named(name, config, stopped):
+def test_what_is_no_file_where_one_belongs_is_named_and_not_waited_for(name, make, config, stopped):
     (stopped / name).unlink()
-    (stopped / name).mkdir()
-    with pytest.raises(RunFolderError, match=rf"{stopped / name}: expected a file, found a folder; \w+"):
+    make(stopped / name)
+    with pytest.raises(RunFolderError, match=rf"{stopped / name}: expected a file, found a folder, a pipe or a device; \w+"):
         OneRun(stopped, config).carry_out()
 
 
