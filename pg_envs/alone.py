@@ -13,9 +13,9 @@ from datetime import timedelta
 from multiprocessing import parent_process
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
-from pg_envs.storage import naming
+from pg_envs.storage import CannotWrite, naming
 
 LOCK_FILE = ".lock"
 PATIENCE_S = 2.0
@@ -31,14 +31,17 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Make ``folder`` if need be, and keep other processes from entering it in this way as long as the block lasts.
 
     The lock is the operating system's, which takes it back from a process that died: what such a one left is taken over. Who holds it
-    stands in the file ``.lock``, which stays.
+    stands in the file ``.lock``, which stays. On a file system without locks filelock has that file be the lock, and takes it over once
+    no process of this machine is the one that it names.
 
     Raises:
         InUse: If another process is in there.
-        CannotWrite: If the folder cannot be made or written to.
+        CannotWrite: If the folder cannot be made or written to, or its lock is no file.
     """
     path = folder / LOCK_FILE
     lock = FileLock(path)
+    if path.is_symlink() or path.is_dir():
+        raise CannotWrite(f"{path} is a link or a folder, and was made by no run; remove it")
     try:
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -46,8 +49,10 @@ def alone_in(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise InUse(f"{folder} is in use by {_holder(path)}; wait for it to end, or stop it, or choose another folder") from error
     try:
-        with naming(path):
-            path.write_text(f"{os.getpid()} {platform.node()} {time.time():.0f}\n", encoding="utf-8")
+        # The other kind is a file that tells filelock who holds it, by which alone a dead holder is known: it must stay as it is.
+        if not isinstance(lock, SoftFileLock):
+            with naming(path):
+                path.write_text(f"{os.getpid()} {platform.node()} {time.time():.0f}\n", encoding="utf-8")
         yield
     finally:
         lock.release()
@@ -71,8 +76,11 @@ def _await_the_parent() -> None:
 def _holder(path: Path) -> str:
     """Who wrote the lock file, in words."""
     try:
-        process, host, since = path.read_text(encoding="utf-8").split()
-        age = timedelta(seconds=max(0, round(time.time()) - int(since)))
+        # Ours, or filelock's, whose third word is another one, if there is any.
+        process, host, *more = path.read_text(encoding="utf-8").split()
+        if len(more) > 1 or not process.isdecimal():
+            return "another process"
+        age = timedelta(seconds=max(0, round(time.time() - path.stat().st_mtime)))
     except (OSError, ValueError):
         return "another process"
     return f"process {process} on {host}, since {age} (hours:minutes:seconds)"

@@ -61,6 +61,9 @@ def read_capped(file: Path, max_bytes: int, fault: type[ValueError], remedy: str
     """
     if "\0" in str(file):
         raise fault(f"{str(file)!r}: no file has such a name; {remedy}")
+    if file.exists() and not file.is_file():
+        # A pipe would be waited for, perhaps for ever.
+        raise fault(f"{file}: expected a file, found a folder, a pipe or a device; {remedy}")
     with file.open("rb") as stream:
         content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:

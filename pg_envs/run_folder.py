@@ -195,14 +195,21 @@ def remove_unfinished(folder: Path, labels: Sequence[str], acts: Sequence[Act]) 
         folder: The run's.
         labels: Of all the history's centuries.
         acts: What is finished, from the second century on; no policy of theirs is touched.
+
+    Raises:
+        RunFolderError: If the agent's folder is a link to another one.
     """
     unfinished = labels[len(acts) + 1 :]
+    if (folder / POLICIES).is_symlink():
+        raise RunFolderError(
+            f"{folder / POLICIES} is a link, and a run removes and writes nothing outside its folder; put the folder itself there"
+        )
     finished_policies = {PurePosixPath(name).parts[1] for act in acts for name in act.files}
     for path in (folder / POLICIES).glob("*"):
         # One label may begin with another, e.g. victorian-early with victorian: the longest says whose it is.
         whose = max((label for label in labels if path.name.startswith(label)), key=len, default=None)
         if whose in unfinished and path.name not in finished_policies:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _relative(name: str, folder: Path) -> str:

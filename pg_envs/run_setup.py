@@ -32,6 +32,8 @@ def resumed_run(options: Run) -> tuple[Path, dict[str, Any]]:
     assert options.resume is not None
     config = read_config(options.resume)
     default, found = _flat(_asked(type(options)())), _flat(config)
+    if options.name is not None or options.out != type(options)().out:
+        raise ValueError(f"--resume {options.resume} names the run's folder, and --name or --out another; leave them out")
     for what, asked in _flat(_asked(options)).items():
         if asked not in (default.get(what), found.get(what)):
             raise ValueError(

@@ -61,6 +61,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(path.name + ".tmp")
     with naming(path):
+        # Of one that was killed; or a link in a stranger's folder, which would have another file written.
+        temporary.unlink(missing_ok=True)
         try:
             yield temporary
             os.replace(temporary, path)

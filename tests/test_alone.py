@@ -15,6 +15,7 @@ from pg_envs.alone import LOCK_FILE, InUse, alone_in
 from pg_envs.cli import main
 from pg_envs.commands import Run
 from pg_envs.one_run import run_and_save
+from pg_envs.storage import CannotWrite
 
 HOLD = "import sys, time; from pathlib import Path; from pg_envs.alone import alone_in\n"
 HOLD += "with alone_in(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
@@ -67,6 +68,30 @@ def test_every_command_that_is_gone_on_with_is_carried_out_by_one_process(
     said = rf"pg-envs: {tmp_path / locked} is in use by process {process.pid} on \S+, since 0:0\d:\d\d \(hours:minutes:seconds\)"
     assert re.search(said, capsys.readouterr().err)
     assert [path.name for path in (tmp_path / locked).iterdir()] == [LOCK_FILE]
+
+
+NO_FLOCK = "import errno, fcntl\ndef refuse(*_):\n    raise OSError(errno.ENOSYS, 'no locks here')\nfcntl.flock = refuse\n"
+
+
+def test_where_a_file_system_has_no_locks_the_second_is_refused_and_a_dead_one_taken_over_too(tmp_path):
+    command = [sys.executable, "-c", NO_FLOCK + HOLD.replace("600", "int(sys.argv[2])"), str(tmp_path)]
+    with subprocess.Popen([*command, "600"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "in\n"
+        second = subprocess.run([*command, "0"], capture_output=True, text=True, check=False)
+        process.kill()
+    assert re.search(rf"in use by process {process.pid} on \S+, since 0:0\d:\d\d", second.stderr)
+    assert subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout == "in\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_lock_that_is_no_file_is_named_and_nothing_is_written_through_it(kind, tmp_path):
+    victim, lock = tmp_path / "victim", tmp_path / "run" / LOCK_FILE
+    victim.write_text("mine")
+    lock.parent.mkdir()
+    lock.symlink_to(victim) if kind == "link" else lock.mkdir()
+    with pytest.raises(CannotWrite, match=rf"{lock} is a link or a folder, .*; remove it"), alone_in(lock.parent):
+        pass
+    assert victim.read_text() == "mine"
 
 
 def test_folder_is_free_again_whatever_happened_in_it(tmp_path):

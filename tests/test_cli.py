@@ -321,6 +321,8 @@ def test_run_stopped_during_its_baselines_is_finished_by_resuming(workplace, no_
         (["--agent", "random"], "whose agent is 'no-op', and 'random' was asked for"),
         (["--env", "Predict"], "whose env is 'ProgressGym/Follow-v0', and 'ProgressGym/Predict-v0'"),
         (["--env-args", "votes=majority"], "whose env_args: votes is None, and 'majority'"),
+        (["--name", "other"], "--resume runs/it names the run's folder, and --name or --out another; leave them out"),
+        (["--out", "elsewhere"], "--resume runs/it names the run's folder"),
     ],
 )
 def test_who_resumes_a_run_as_another_one_is_told(options, message, workplace, no_pictures, capsys):

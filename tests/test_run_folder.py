@@ -150,6 +150,22 @@ def test_what_a_century_left_that_was_not_finished_is_made_anew(config, whole, s
     assert not list((stopped / "policies" / "C021").iterdir())
 
 
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_nothing_is_removed_through_a_strangers_link(whole_folder, config, whole, stopped, tmp_path):
+    mine, policies = tmp_path / "mine", stopped / "policies"
+    (mine / "C021").mkdir(parents=True)
+    if whole_folder:
+        shutil.rmtree(policies)
+        policies.symlink_to(mine)
+        with pytest.raises(RunFolderError, match=rf"{policies} is a link, .*; put the folder itself there"):
+            OneRun(stopped, config).carry_out()
+    else:
+        (policies / "C021").symlink_to(mine / "C021")
+        OneRun(stopped, config).carry_out()
+        assert (stopped / "result.json").read_bytes() == whole
+    assert (mine / "C021").is_dir()
+
+
 @pytest.mark.parametrize(
     ("labels", "policy", "others_kept", "removed"),
     [
@@ -232,6 +248,15 @@ def test_damaged_file_is_named_and_the_others_stay(name, error, damage, config, 
     with pytest.raises(error, match=rf"{path}: .*; \w+"):
         OneRun(stopped, config).carry_out()
     assert {found: found.read_bytes() for found in stopped.rglob("*.json")} == before
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+@pytest.mark.parametrize("name", ["config.json", "progress.json"])
+def test_what_is_no_file_where_one_belongs_is_named_and_not_waited_for(name, make, config, stopped):
+    (stopped / name).unlink()
+    make(stopped / name)
+    with pytest.raises(RunFolderError, match=rf"{stopped / name}: expected a file, found a folder, a pipe or a device; \w+"):
+        OneRun(stopped, config).carry_out()
 
 
 @pytest.fixture

@@ -58,6 +58,14 @@ def test_other_errors_are_left_alone(tmp_path):
         (tmp_path / "nowhere" / "x").write_text("")
 
 
+def test_nothing_is_written_through_a_link_that_lies_where_the_half_file_will(tmp_path):
+    victim, path = tmp_path / "victim", tmp_path / "config.json"
+    victim.write_text("mine")
+    path.with_name("config.json.tmp").symlink_to(victim)
+    write_text(path, "new")
+    assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("mine", "new", False)
+
+
 def test_what_fails_half_way_leaves_nothing(tmp_path):
     def write_half():
         with replacing(tmp_path / "x") as temporary:

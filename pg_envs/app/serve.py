@@ -53,6 +53,9 @@ def serve(results: Path, history: str = "histtiny", host: str = "127.0.0.1", por
         raise ValueError(f"history={history!r}: its humans are value vectors and have no words; choose language models, e.g. histtiny")
     # Read when Gradio is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Read by uvicorn, which else believes all that comes from this machine, a tunnel too, when it says for whom it asks: nobody would run
+    # out of requests who calls himself something else each time.
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 

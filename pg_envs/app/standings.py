@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -117,13 +118,13 @@ def read_standings(folder: Path) -> tuple[list[Entry], list[Refused]]:
     refused: list[Refused] = []
     found = result_files(folder)
     for path in found[:MAX_FILES]:
-        name = str(path.relative_to(folder))
+        name = _shown(path, folder)
         if not path.resolve().is_relative_to(folder.resolve()):
             refused.append(Refused(name, ("it is a link that leads out of the folder of results; copy the file here",)))
             continue
         outcome = _read(path, name)
         (entries if isinstance(outcome, Entry) else refused).append(outcome)  # type: ignore[arg-type]
-    refused += [Refused(str(path.relative_to(folder)), (f"only {MAX_FILES} files are read",)) for path in found[MAX_FILES:]]
+    refused += [Refused(_shown(path, folder), (f"only {MAX_FILES} files are read",)) for path in found[MAX_FILES:]]
     return entries, refused
 
 
@@ -131,6 +132,11 @@ def result_files(folder: Path) -> list[Path]:
     """Files called ``result.json`` or ``NAME.result.json``, sorted."""
     levels = ["*/" * depth for depth in range(DEEPEST + 1)]
     return sorted({path for level in levels for pattern in PATTERNS for path in folder.glob(level + pattern) if path.is_file()})
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """A file's name seen from the folder. Bytes that are no UTF-8 are spelt out: one name that has some would keep all from being sent."""
+    return os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
 
 
 def _read(path: Path, name: str) -> Entry | Refused:

@@ -126,7 +126,8 @@ def _hashes(places: Places, name: str) -> dict[str, str]:
 
 def _identity(plan: BuildPlan, ingredients: Ingredients, texts: Mapping[str, PeriodText]) -> dict[str, Any]:
     """All that a build is made from: the plan, and the content of what it names."""
-    return {"plan": repr(plan), "texts": {label: text.sha256 for label, text in texts.items()}, **ingredients.to_json()}
+    # With other workers the same is built, as one must whose memory did not do for so many.
+    return {"plan": repr(replace(plan, workers=1)), "texts": {label: text.sha256 for label, text in texts.items()}, **ingredients.to_json()}
 
 
 def _begin(places: Places, ours: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.models.repeated_prompts import read_repeated_prompts_once
 from pg_envs.models.trained import WEIGHTS, Trained
 from pg_envs.models.tuning_config import TuningConfig, trl_arguments
+from pg_envs.models.work_folder import check_work, make_ready, remove_work, told
 from pg_envs.progress import report
 from pg_envs.ranks import by_all, by_first, in_any, is_first, rank
 from pg_envs.storage import naming
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 class TrainingError(RuntimeError):
     """A training that gave no usable model, such as one whose loss is not finite."""
 
-
-WORK_MARK = ".pg-envs-training"
-"""A file in every folder that a training works in: others are never emptied."""
 
 MakeTrainer = Callable[[Any, Any, Path], Any]
 """Given a model, a tokenizer and a scratch folder, returns a Hugging Face trainer ready to ``train()``."""
@@ -72,7 +70,7 @@ def finetune(
 
     Raises:
         ModelRefError: If ``ref`` does not load.
-        FileExistsError: If ``out`` exists, or a folder ``out.tmp`` that no training has made.
+        FileExistsError: If ``out`` exists, or a folder ``out.tmp`` that no training has made, or one of other settings.
         FileNotFoundError: If this process does not see what the first one saved.
         TrainingError: If a loss is not finite, the last batch's once more after the last step included, or training leaves weights that
             are not finite; nothing is saved then.
@@ -80,8 +78,9 @@ def finetune(
     out = Path(out)
     scratch = out.with_name(f"{out.name}.tmp")
     # All look before the first one writes anything.
-    by_all(lambda: _check(ref, out, scratch))
-    by_first(lambda: _make_ready(scratch, config))
+    training = told(what, seed, config)
+    by_all(lambda: _check(ref, out, scratch, training))
+    by_first(lambda: make_ready(scratch, training, goes_on=config.save_every_steps is not None))
     set_seed(seed)
     trained = trained or WEIGHTS[config.weights]
     tokenizer = load_tokenizer(ref)
@@ -111,12 +110,12 @@ def finetune(
             with naming(out):
                 trained.save(trainer.accelerator.unwrap_model(trainer.model), weights, tokenizer, ref, scratch / "made")
                 (scratch / "made").rename(out)
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_work(scratch)
 
         by_first(save)
     finally:
         if is_first() and config.save_every_steps is None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_work(scratch)
     if not out.exists():
         raise FileNotFoundError(
             f"{out}, which the first process has written, is not there for process {rank()}; choose a folder that all machines share"
@@ -124,23 +123,11 @@ def finetune(
     return trained.name(ref, out)
 
 
-def _check(ref: ModelRef, out: Path, scratch: Path) -> None:
+def _check(ref: ModelRef, out: Path, scratch: Path, training: str) -> None:
     if os.path.lexists(out):
         raise FileExistsError(f"{out} exists and is never overwritten; name another folder or remove it")
-    if os.path.lexists(scratch) and not (scratch / WORK_MARK).exists():
-        raise FileExistsError(
-            f"{scratch}, where this training would keep its work, exists and is not its own; rename it or name another folder"
-        )
+    check_work(scratch, training)
     check_files(ref)
-
-
-def _make_ready(scratch: Path, config: TuningConfig) -> None:
-    """An empty folder, unless checkpoints in it are gone on with."""
-    if config.save_every_steps is None:
-        shutil.rmtree(scratch, ignore_errors=True)
-    with naming(scratch):
-        scratch.mkdir(parents=True, exist_ok=True)
-        (scratch / WORK_MARK).touch()
 
 
 def _inner(model: Any) -> Any:

@@ -125,8 +125,10 @@ def slow_page(results_folder, monkeypatch):
     served.close()
 
 
-def test_too_many_requests_at_once_are_refused(slow_page):
-    statuses = [slow_page.request("POST", "/nowhere", b"{}")[0] for _ in range(int(BURST) + 1)]
+@pytest.mark.parametrize("disguised", [False, True])
+def test_too_many_requests_at_once_are_refused_whomever_they_say_they_are_for(disguised, slow_page):
+    said = [{"x-forwarded-for": f"10.0.0.{number}"} if disguised else {} for number in range(int(BURST) + 1)]
+    statuses = [slow_page.request("POST", "/nowhere", b"{}", headers)[0] for headers in said]
     assert statuses == [404] * int(BURST) + [429]
     assert slow_page.request("GET", "/config")[0] == 200
 

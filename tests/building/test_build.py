@@ -452,6 +452,11 @@ def test_another_plan_does_not_go_on_with_a_build_unless_all_of_it_is_removed(pl
     build_history(plan, begun)
 
 
+def test_a_build_goes_on_with_other_workers(plan, begun, family):
+    build_history(side_by_side(plan), begun)
+    assert same(weights(family), weights(begun))
+
+
 def another(path):
     """Change a file, its length and what can be read in it staying as they are."""
     if path.suffix == ".safetensors":

@@ -2,12 +2,14 @@
 
 import logging
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from datasets import Dataset
 from transformers.trainer_callback import TrainerState
 
-from pg_envs.models import checkpoints
+from pg_envs.models import checkpoints, work_folder
 from pg_envs.models.checkpoints import last_checkpoint
 from pg_envs.models.checks import fingerprint
 from pg_envs.models.ref import ModelRef
@@ -25,7 +27,7 @@ class Stopped(BaseException):
     """As good as a kill: nothing that cleans up after errors sees it but ``finally``."""
 
 
-def train(start, out, stop_at=None):
+def train(start, out, stop_at=None, config=CONFIG):
     """Train for six steps; gives the weights' fingerprint and the steps that were made."""
     steps = []
 
@@ -35,7 +37,7 @@ def train(start, out, stop_at=None):
             raise Stopped
 
     with reporting_to(note):
-        return fingerprint(sft(start, ROWS, out, seed=1, config=CONFIG)), steps
+        return fingerprint(sft(start, ROWS, out, seed=1, config=config)), steps
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,40 @@ def test_a_training_killed_at_a_checkpoint_goes_on_from_the_one_before(where, wh
         with pytest.raises(Stopped):
             train(start, tmp_path / "it")
     assert train(start, tmp_path / "it") == (undisturbed, [3, 4, 5, 6])
+
+
+def stops_within(folder):
+    """Removes the first file of a folder, then is killed."""
+    min(path for path in folder.rglob("*") if path.is_file()).unlink()
+    raise Stopped
+
+
+def test_a_training_killed_while_it_removes_the_checkpoint_before_goes_on_from_the_new_one(start, undisturbed, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "shutil", SimpleNamespace(rmtree=stops_within))
+        with pytest.raises(Stopped):
+            train(start, tmp_path / "it")
+    assert train(start, tmp_path / "it") == (undisturbed, [5, 6])
+
+
+def test_a_training_killed_while_it_removes_its_work_is_made_again(start, undisturbed, stopped, monkeypatch):
+    anew = replace(CONFIG, save_every_steps=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(work_folder, "shutil", SimpleNamespace(rmtree=lambda folder, **_: stops_within(folder)))
+        with pytest.raises(Stopped):
+            train(start, stopped, config=anew)
+    assert train(start, stopped, config=anew) == (undisturbed, [1, 2, 3, 4, 5, 6])
+
+
+def test_an_empty_folder_of_a_training_killed_as_it_began_is_used(start, undisturbed, tmp_path):
+    (tmp_path / "it.tmp").mkdir()
+    (tmp_path / "it.tmp" / f"{work_folder.WORK_MARK}.tmp").touch()
+    assert train(start, tmp_path / "it")[0] == undisturbed
+
+
+def test_checkpoints_of_a_training_with_other_settings_are_not_gone_on_with(start, undisturbed, stopped):
+    with pytest.raises(
+        FileExistsError, match=r"it\.tmp has the checkpoints of another.*learning_rate=0\.01.*learning_rate=0\.001.*; remove it"
+    ):
+        train(start, stopped, config=replace(CONFIG, learning_rate=1e-3))
+    assert train(start, stopped, config=replace(CONFIG, save_every_steps=1)) == (undisturbed, [5, 6])
