@@ -192,6 +192,7 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family, small_questio
     assert f"on the evaluation items of the questionnaire `{Path(small_questionnaire).name}`" in card
     assert "pg-envs' questionnaire" not in card
     assert "The plan calls its folder `texts`.\n" in card
+    assert "Documents learnt from, by source: (not recorded) 1; by licence: (not recorded) 1.\n" in card
     config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
 
@@ -661,6 +662,7 @@ def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan,
     assert "documents were held out with `held_out_one_in = 10`" in card
     early, late = (tmp_path / "texts" / period for period in ("early", "late"))
     assert f"| early | 2 | 1 | 1 | {n_characters_learnt(early):,} | `{sha256_of_texts(early)}` |\n" in card
+    assert "| late | (not recorded) 1 | (not recorded) 1 |\n" in card
     assert f"| late | 1 | 0 | 1 | {len((late / '1.txt').read_text()):,} | `{sha256_of_texts(late)}` |\n" in card
     assert line_on_questionnaire(small_questionnaire).strip() in card
     assert line_on_base(tmp_path / "family" / "base", "This base") in card
