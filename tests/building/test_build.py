@@ -231,6 +231,21 @@ def test_a_card_has_all_that_was_measured(family):
         ]
 
 
+def test_what_was_measured_is_of_the_model_and_the_base_on_what_neither_has_learnt(family, random_base, small_questionnaire):
+    held_out = read_texts(family.parent / "texts", PERIODS, 10)["middle"].held_out
+    survey, evaluation = load_questionnaire(small_questionnaire).split()
+    base = ModelRef(str(random_base))
+    model = base.with_adapter(str(family / "middle"))
+    told = json.loads((family / "middle" / "quality.json").read_text())
+    assert told["perplexity"] == pytest.approx(perplexity(model, held_out), rel=1e-4)
+    assert told["base_perplexity"] == pytest.approx(perplexity(base, held_out), rel=1e-4)
+    assert abs(told["perplexity"] - told["base_perplexity"]) > 1e-3 * told["perplexity"], "the two can be told apart"
+    engine = TransformersEngine()
+    values, others = (measure(engine, model, half.items).centred for half in (evaluation, survey))
+    assert told["values"] == pytest.approx(values, abs=1e-4)
+    assert np.abs(values - others).max() > 1e-3, "the two halves can be told apart"
+
+
 @pytest.mark.parametrize(("late", "is_flat"), [(0.04, True), (0.06, False)])
 def test_what_moves_most_over_the_periods(tmp_path, late, is_flat):
     for period, third, fifth in zip(PERIODS, (-0.05, -0.1, late), (0.05, 0, 0.1), strict=True):
