@@ -13,6 +13,7 @@ from pg_envs.building.ingredients import Ingredients, LearntFile
 from pg_envs.building.plan import BuildPlan
 from pg_envs.building.quality import MAX_WINDOWS, WINDOW_TOKENS, BaseQuality, Quality
 from pg_envs.building.texts import PeriodText
+from pg_envs.data.markdown import escaped
 from pg_envs.results import versions
 from pg_envs.storage import replacing
 from pg_envs.values.dimensions import DIMENSIONS
@@ -26,6 +27,8 @@ LESSONS = (
 """What is to be known of a model whose answers were taught."""
 WINDOWS = f"the first {WINDOW_TOKENS} tokens of up to {MAX_WINDOWS}"
 """How much of held-out passages perplexities are measured on."""
+MAX_NAMES = 20
+"""So many sources and licences are named one by one."""
 
 
 def write_card(
@@ -71,6 +74,7 @@ def write_base_card(folder: Path, plan: BuildPlan, texts: Mapping[str, PeriodTex
         f"Passages and characters are those learnt from; documents were held out with `held_out_one_in = {plan.text.held_out_one_in}`. "
         "SHA-256 is that of all passages with their documents.",
         _table(["period", "documents", "held out", "passages", "characters", "SHA-256"], rows),
+        sources_table(texts),
         "\n".join([_questionnaire_line(ingredients), _base_line("This base", ingredients)]),
         "## Training",
         ", ".join(f"{key} = {value}" for key, value in vars(plan.scratch).items()) + f", seed = {plan.seed}",
@@ -109,7 +113,26 @@ def _text_part(plan: BuildPlan, text: PeriodText) -> list[str]:
         f"{text.n_characters:,} characters to learn from. SHA-256 of all passages with their documents: `{text.sha256}`. "
         f"The plan calls its folder `{Path(plan.text.folder).name}`."
         + (f" {text.n_skipped} bad files and passages were left out." if text.n_skipped else ""),
+        sources_line(text),
     ]
+
+
+def sources_line(text: PeriodText) -> str:
+    """Where the text that was learnt from comes from, by what its passages say."""
+    return f"Documents learnt from, by source: {_names(text.sources)}; by licence: {_names(text.licences)}."
+
+
+def sources_table(texts: Mapping[str, PeriodText]) -> str:
+    """The same of all periods."""
+    rows = [f"| {label} | {_names(text.sources)} | {_names(text.licences)} |" for label, text in texts.items()]
+    return _table(["period", "documents learnt from, by source", "by licence"], rows)
+
+
+def _names(counts: Mapping[str, int]) -> str:
+    """Names with counts, most first; they are a stranger's words, and the page must obey none."""
+    named = [f"{escaped(name)} {n:,}" for name, n in list(counts.items())[:MAX_NAMES]]
+    rest = list(counts.values())[MAX_NAMES:]
+    return ", ".join([*named, *([f"{len(rest):,} others {sum(rest):,}"] if rest else [])])
 
 
 def _ingredients_part(plan: BuildPlan, label: str, ingredients: Ingredients) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pg_envs.data.archives import text_folder
+from pg_envs.data.describing.tally import plain
 from pg_envs.data.plain_text import find_plain, read_plain
 from pg_envs.data.schema import HISTTEXT_YEARS, HistTextError, OnBad, ReadReport, Refuse, Years, refusal
 
@@ -24,6 +27,8 @@ class PeriodText:
         n_held_out_documents: How many of them are held out.
         sha256: Of all passages, with the documents they belong to.
         n_skipped: How many bad files and passages were left out.
+        sources: How many of the documents to learn from each collection gave, by its name as one printable line.
+        licences: How many of them say of each licence that it is theirs, likewise.
     """
 
     training: tuple[str, ...]
@@ -32,11 +37,22 @@ class PeriodText:
     n_held_out_documents: int
     sha256: str
     n_skipped: int = 0
+    sources: Mapping[str, int] = field(default_factory=dict)
+    licences: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_characters(self) -> int:
         """Characters to learn from."""
         return sum(map(len, self.training))
+
+
+class _Piece(NamedTuple):
+    """A passage with what is to be known of it."""
+
+    document: str
+    content: str
+    source: object = None
+    licence: object = None
 
 
 def read_texts(
@@ -64,7 +80,7 @@ def read_texts(
     texts = {}
     for period in periods:
         report = ReadReport()
-        passages = list(_documents(folder, period, years, on_bad, report))
+        passages = list(_pieces(folder, period, years, on_bad, report))
         texts[period] = replace(_split(passages, held_out_one_in, folder / period), n_skipped=report.skipped.total())
     return texts
 
@@ -78,35 +94,44 @@ def held_out_documents(documents: Sequence[str], one_in: int) -> set[str]:
     return set(sorted(numbers, key=numbers.__getitem__)[:1]) if len(numbers) > 1 else set()
 
 
-def _split(passages: list[tuple[str, str]], one_in: int, where: Path) -> PeriodText:
+def _split(passages: list[_Piece], one_in: int, where: Path) -> PeriodText:
     if not passages:
         raise HistTextError(f"no text in {str(where)!r}; expected documents as *.txt, or HistText's files such as 1215.json")
-    documents = list(dict.fromkeys(document for document, _ in passages))
+    documents = list(dict.fromkeys(piece.document for piece in passages))
     held_out = held_out_documents(documents, one_in)
     digest = hashlib.sha256()
-    for document, content in passages:
+    for document, content, *_ in passages:
         digest.update(f"{len(document)} {len(content)} {document}{content}".encode())
+    learnt = [piece for piece in passages if piece.document not in held_out]
     return PeriodText(
-        training=tuple(content for document, content in passages if document not in held_out),
-        held_out=tuple(content for document, content in passages if document in held_out),
+        training=tuple(piece.content for piece in learnt),
+        held_out=tuple(piece.content for piece in passages if piece.document in held_out),
         n_documents=len(documents),
         n_held_out_documents=len(held_out),
         sha256=digest.hexdigest(),
+        sources=_documents_of((piece.document, plain(piece.source)) for piece in learnt),
+        licences=_documents_of((piece.document, plain(piece.licence)) for piece in learnt),
     )
 
 
-def _documents(folder: Path, period: str, years: Years, on_bad: OnBad, report: ReadReport) -> Iterator[tuple[str, str]]:
-    """(document, passage) of a period."""
-    if plain := find_plain(folder / period):
-        yield from _plain(plain, folder, refusal(on_bad, report))
+def _documents_of(named: Iterator[tuple[str, str]]) -> dict[str, int]:
+    """How many documents have each name, most first; one whose passages have several counts for each."""
+    counts = Counter(name for _, name in set(named))
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _pieces(folder: Path, period: str, years: Years, on_bad: OnBad, report: ReadReport) -> Iterator[_Piece]:
+    """The passages of a period."""
+    if found := find_plain(folder / period):
+        yield from _plain(found, folder, refusal(on_bad, report))
         return
     from pg_envs.data.histtext import read_folder
 
     for passage in read_folder(folder, on_bad, report, centuries=[period], years=years):
-        yield passage.document_id, passage.content
+        yield _Piece(passage.document_id, passage.content, passage.source, passage.licence)
 
 
-def _plain(files: Sequence[Path], root: Path, refuse: Refuse) -> Iterator[tuple[str, str]]:
+def _plain(files: Sequence[Path], root: Path, refuse: Refuse) -> Iterator[_Piece]:
     for file in files:
         try:
             content = read_plain(file, root)
@@ -114,4 +139,4 @@ def _plain(files: Sequence[Path], root: Path, refuse: Refuse) -> Iterator[tuple[
             refuse("unreadable file", str(error))
             continue
         if content.strip():
-            yield file.stem, content
+            yield _Piece(file.stem, content)

@@ -31,12 +31,16 @@ class Passage:
         year: Year of creation, in the common era.
         document_id: The document it comes from (``document_id``, else ``source_document``, else the file).
         content: The text.
+        source: The collection it was taken from (``source_dataset``).
+        licence: What it says it may be used under (``license`` or ``licence``, which HistText's schema only allows), else None.
     """
 
     century: str
     year: int
     document_id: str
     content: str
+    source: str
+    licence: object = None
 
 
 @dataclass(frozen=True)
@@ -205,4 +209,5 @@ def read_folder(
         raise HistTextError(f"no folder {str(root)!r}; expected one with century folders (C013 ... C021)")
     for file, passage in read_valid(filesystem, find_files(filesystem, str(root), refuse, centuries), refuse, report, years=years):
         document = passage.get("document_id") or passage.get("source_document") or PurePosixPath(file.name).stem
-        yield Passage(file.century, passage["creation_year"], str(document), passage["content"])
+        licence = passage.get("license") or passage.get("licence")
+        yield Passage(file.century, passage["creation_year"], str(document), passage["content"], passage["source_dataset"], licence)

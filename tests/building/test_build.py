@@ -192,6 +192,7 @@ def test_a_card_says_what_the_model_is_made_of_and_not_for(family, small_questio
     assert f"on the evaluation items of the questionnaire `{Path(small_questionnaire).name}`" in card
     assert "pg-envs' questionnaire" not in card
     assert "The plan calls its folder `texts`.\n" in card
+    assert "Documents learnt from, by source: (not recorded) 1; by licence: (not recorded) 1.\n" in card
     config = json.loads((family / "late" / "adapter_config.json").read_text())
     assert config["target_modules"] == sorted(config["target_modules"])
 
@@ -228,6 +229,21 @@ def test_a_card_has_all_that_was_measured(family):
             f"| {dimension.label} | {value:+.3f} | {error:.3f} |"
             for dimension, value, error in zip(DIMENSIONS, quality["values"], quality["standard_errors"], strict=True)
         ]
+
+
+def test_what_was_measured_is_of_the_model_and_the_base_on_what_neither_has_learnt(family, random_base, small_questionnaire):
+    held_out = read_texts(family.parent / "texts", PERIODS, 10)["middle"].held_out
+    survey, evaluation = load_questionnaire(small_questionnaire).split()
+    base = ModelRef(str(random_base))
+    model = base.with_adapter(str(family / "middle"))
+    told = json.loads((family / "middle" / "quality.json").read_text())
+    assert told["perplexity"] == pytest.approx(perplexity(model, held_out), rel=1e-4)
+    assert told["base_perplexity"] == pytest.approx(perplexity(base, held_out), rel=1e-4)
+    assert abs(told["perplexity"] - told["base_perplexity"]) > 1e-3 * told["perplexity"], "the two can be told apart"
+    engine = TransformersEngine()
+    values, others = (measure(engine, model, half.items).centred for half in (evaluation, survey))
+    assert told["values"] == pytest.approx(values, abs=1e-4)
+    assert np.abs(values - others).max() > 1e-3, "the two halves can be told apart"
 
 
 @pytest.mark.parametrize(("late", "is_flat"), [(0.04, True), (0.06, False)])
@@ -666,6 +682,7 @@ def test_a_bases_card_has_its_data_and_what_it_was_measured_to_be(planting_plan,
     assert "documents were held out with `held_out_one_in = 10`" in card
     early, late = (tmp_path / "texts" / period for period in ("early", "late"))
     assert f"| early | 2 | 1 | 1 | {n_characters_learnt(early):,} | `{sha256_of_texts(early)}` |\n" in card
+    assert "| late | (not recorded) 1 | (not recorded) 1 |\n" in card
     assert f"| late | 1 | 0 | 1 | {len((late / '1.txt').read_text()):,} | `{sha256_of_texts(late)}` |\n" in card
     assert line_on_questionnaire(small_questionnaire).strip() in card
     assert line_on_base(tmp_path / "family" / "base", "This base") in card

@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 
+from pg_envs.building.card import MAX_NAMES, sources_line
 from pg_envs.building.texts import held_out_documents, read_texts
 from pg_envs.data.schema import HistTextError
 
@@ -35,6 +36,40 @@ def test_histtexts_layout_is_read_under_any_label(tmp_path):
     text = read_texts(tmp_path, ["late"], 2)["late"]
     assert len(text.training) == len(text.held_out) == 3
     assert len({passage[:3] for passage in text.held_out}) == 1
+
+
+def test_sources_and_licences_are_those_of_the_documents_learnt_from(tmp_path):
+    (tmp_path / "late").mkdir()
+    documents = [f"document {i}" for i in range(8)]
+    held_out = held_out_documents(documents, 4)
+    rows = []
+    for number, name in enumerate(documents):
+        # Those that are held out are the only ones of their source.
+        source = "Kept apart" if name in held_out else ("Rolls", "Court_*books*")[number % 2]
+        row = {"creation_year": 1801, "source_dataset": source, "document_id": name, "content": "Law."}
+        rows += [row, {**row, "license": "CC0"} if number % 2 else {**row, "licence": "CC BY"}]
+    (tmp_path / "late" / "1801.json").write_text(json.dumps(rows))
+    text = read_texts(tmp_path, ["late"], 4)["late"]
+    odd = sum(number % 2 for number, name in enumerate(documents) if name not in held_out)
+    even = len(documents) - len(held_out) - odd
+    assert held_out
+    assert odd
+    assert even
+    assert text.sources == {"Court_*books*": odd, "Rolls": even}
+    assert text.licences == {"(not recorded)": odd + even, "CC0": odd, "CC BY": even}
+    line = sources_line(text)
+    assert f"Court\\_\\*books\\* {odd}" in line
+    assert f"CC0 {odd}" in line
+
+
+def test_names_beyond_those_that_are_listed_are_counted(tmp_path):
+    (tmp_path / "late").mkdir()
+    row = {"creation_year": 1801, "content": "Law."}
+    n = MAX_NAMES + 5
+    rows = [{**row, "source_dataset": f"source {number}", "document_id": str(number)} for number in range(n)]
+    (tmp_path / "late" / "1801.json").write_text(json.dumps(rows))
+    text = read_texts(tmp_path, ["late"], 1000)["late"]
+    assert f"4 others 4; by licence: (not recorded) {n - 1}." in sources_line(text)
 
 
 def test_an_archive_is_read_as_the_folder_it_holds(tmp_path):

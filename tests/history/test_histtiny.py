@@ -10,6 +10,7 @@ import torch
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.votes import at_most_per_item
+from pg_envs.building.card import sources_line, sources_table
 from pg_envs.building.plan import read_plan
 from pg_envs.building.quality import agreement, distance_closed, perplexity
 from pg_envs.building.texts import read_texts
@@ -151,7 +152,10 @@ def test_cards_tell_of_the_historical_text(texts):
     for century, text in texts.items():
         counts = f"| {text.n_documents} | {text.n_held_out_documents} | {len(text.training)} | {text.n_characters:,} |"
         assert f"| {century} {counts} `{text.sha256}` |\n" in of_base
-        assert f"passages with their documents: `{text.sha256}`" in (folder / century / "README.md").read_text()
+        card = (folder / century / "README.md").read_text()
+        assert f"passages with their documents: `{text.sha256}`" in card
+        assert f"\n{sources_line(text)}\n" in card
+    assert f"\n{sources_table(texts)}\n" in of_base
 
 
 @pytest.mark.parametrize("century", CENTURIES)
