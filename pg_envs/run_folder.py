@@ -201,9 +201,7 @@ def remove_unfinished(folder: Path, labels: Sequence[str], acts: Sequence[Act]) 
     """
     unfinished = labels[len(acts) + 1 :]
     if (folder / POLICIES).is_symlink():
-        raise RunFolderError(
-            f"{folder / POLICIES} is a link, and a run removes and writes nothing outside its folder; put the folder itself there"
-        )
+        raise RunFolderError(f"{folder / POLICIES} is a link, and a run changes nothing outside its folder; put the folder itself there")
     finished_policies = {PurePosixPath(name).parts[1] for act in acts for name in act.files}
     for path in (folder / POLICIES).glob("*"):
         # One label may begin with another, e.g. victorian-early with victorian: the longest says whose it is.
