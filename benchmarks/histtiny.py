@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
-from pg_envs.building.plan import read_plan
+from pg_envs.building.plan_file import read_plan
 from pg_envs.building.quality import agreement, distance_closed, perplexity
 from pg_envs.building.texts import read_texts
 from pg_envs.display import quieten_libraries

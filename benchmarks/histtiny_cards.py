@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pg_envs.building.card import CARD, write_base_card, write_card
 from pg_envs.building.ingredients import gather
-from pg_envs.building.plan import read_plan
+from pg_envs.building.plan_file import read_plan
 from pg_envs.building.quality import base_quality_of, quality_of
 from pg_envs.building.texts import read_texts
 from pg_envs.display import quieten_libraries

@@ -13,7 +13,7 @@ import pg_envs  # noqa: F401  (registers the environments)
 from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig
 from pg_envs.building.build import build_history
 from pg_envs.building.ingredients import questionnaire_source
-from pg_envs.building.plan import read_plan
+from pg_envs.building.plan_file import read_plan
 from pg_envs.display import LiveDisplay, quieten_libraries
 from pg_envs.progress import reporting_to
 from pg_envs.record import record

@@ -341,7 +341,7 @@ def _run_readers() -> None:
 
 
 def _plan(data: bytes, folder: Path) -> None:
-    from pg_envs.building.plan import read_plan
+    from pg_envs.building.plan_file import read_plan
 
     _put(folder / "plan.toml", data)
     read_plan(folder / "plan.toml").all_chains()

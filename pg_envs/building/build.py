@@ -19,7 +19,8 @@ from pg_envs.building.card import CARD, write_base_card
 from pg_envs.building.checks import check_held_out, check_lessons
 from pg_envs.building.ingredients import Ingredients, gather, hashed_files, questionnaire_source, settled_base
 from pg_envs.building.period import PeriodBuild, build_period, seal_of_finished
-from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan, read_plan
+from pg_envs.building.plan import BuildPlan, PlanError, ScratchPlan
+from pg_envs.building.plan_file import read_plan
 from pg_envs.building.quality import base_quality_of
 from pg_envs.building.texts import PeriodText, read_texts
 from pg_envs.data.schema import Years

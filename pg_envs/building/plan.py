@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from pg_envs.data.schema import HISTTEXT_YEARS, OnBad, Years
 from pg_envs.history.base import are_labels
 from pg_envs.history.built import BASE
 from pg_envs.models.ref import Weights
 from pg_envs.models.tuning_config import TuningConfig
-from pg_envs.plain_json import read_capped
 from pg_envs.values.dimensions import WORLDVIEWS
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 NOTHING_ELSE: Any = {"extra": "forbid"}
 """For pydantic: a key that no field has is an error."""
@@ -36,8 +28,6 @@ SEEDS_A_PERIOD = 10
 """Seeds of a period's stages lie within so many, of which the first is the pretraining's."""
 Stages = Annotated[tuple[tuple[Count, Rate], ...], Field(min_length=1, max_length=SEEDS_A_PERIOD - 1)]
 """Steps and learning rate of each stage of planting."""
-MAX_BYTES = 1 << 20
-"""Most of a plan's file."""
 NAME = re.compile(r"(?![\s.])[^/\\\x00-\x1f\x7f]+")
 
 
@@ -235,33 +225,3 @@ class BuildPlan:
         """The chains, and periods in none as chains of their own."""
         in_chains = {label for chain in self.chains for label in chain}
         return (*self.chains, *((label,) for label in self.periods if label not in in_chains))
-
-
-def read_plan(path: Path) -> BuildPlan:
-    """Read a plan.
-
-    Raises:
-        PlanError: If the file is no TOML, lacks a key, has one too many, or a value is of another type or out of range.
-    """
-    try:
-        data = tomllib.loads(read_capped(path, MAX_BYTES, PlanError, "a plan names texts and has none").decode("utf-8"))
-        # By way of JSON, whose strict reading takes lists for tuples but no text for numbers.
-        return _plans().validate_json(json.dumps(data, default=str), strict=True)
-    except PlanError:
-        raise
-    except ValidationError as error:
-        raise PlanError(f"{path}: {'; '.join(map(_in_words, error.errors()))}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise PlanError(f"{path}: {error}") from error
-
-
-@cache
-def _plans() -> TypeAdapter[BuildPlan]:
-    """What checks plans, which takes a while to make."""
-    return TypeAdapter(BuildPlan)
-
-
-def _in_words(fault: ErrorDetails) -> str:
-    """The key that a fault is at, what was expected, and the value, if it is a single one."""
-    where, found = ".".join(map(str, fault["loc"])) or "the plan", fault["input"]
-    return f"{where}: {fault['msg']}" + (f", found {found!r}" if isinstance(found, int | float | str) else "")

@@ -31,7 +31,8 @@ from pg_envs.building import build as building
 from pg_envs.building import period as period_building
 from pg_envs.building.build import build_history
 from pg_envs.building.period import excerpts, instructions
-from pg_envs.building.plan import PlanError, read_plan
+from pg_envs.building.plan import PlanError
+from pg_envs.building.plan_file import read_plan
 from pg_envs.building.planted import read_table
 from pg_envs.building.quality import Quality, movement, perplexity
 from pg_envs.building.texts import read_texts

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pg_envs.building.plan import PlanError, read_plan
+from pg_envs.building.plan import PlanError
+from pg_envs.building.plan_file import read_plan
 from pg_envs.models.ref import local_path
 
 LEAST = 'name = "own"\nperiods = ["early", "late"]\nbase = "pg_envs:histtiny/base"\n'

@@ -11,7 +11,7 @@ import torch
 from agents.lifelong_dpo import LifelongDPOConfig, dpo
 from agents.votes import at_most_per_item
 from pg_envs.building.card import sources_line, sources_table
-from pg_envs.building.plan import read_plan
+from pg_envs.building.plan_file import read_plan
 from pg_envs.building.quality import agreement, distance_closed, perplexity
 from pg_envs.building.texts import read_texts
 from pg_envs.history.base import CENTURIES, Survey

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pg_envs import cli
-from pg_envs.building.plan import PlanError, read_plan
+from pg_envs.building.plan import PlanError
+from pg_envs.building.plan_file import read_plan
 from pg_envs.building.texts import read_texts
 from pg_envs.data.cleaning.folders import clean_folder
 from pg_envs.data.cleaning.language import ForeignText, Languages
