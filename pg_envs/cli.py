@@ -147,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     from pg_envs.models.memory import is_out_of_memory
     from pg_envs.runner import AgentStopped
     from pg_envs.storage import CannotWrite
+    from pg_envs.wandb_logging import NotLogged
 
     if str(Path.cwd()) not in sys.path:
         # Where an agent given as module:Class is looked for; a console script's own first place is its own folder.
@@ -168,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"pg-envs: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (CannotWrite, ChildProcessError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, CannotWrite | ChildProcessError) and not is_out_of_memory(error):
+        if not isinstance(error, CannotWrite | ChildProcessError | NotLogged) and not is_out_of_memory(error):
             raise
         print(f"pg-envs: {type(error).__name__}: {error}", file=sys.stderr)
         return EXIT_BROKEN

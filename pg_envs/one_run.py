@@ -43,7 +43,7 @@ from pg_envs.run_folder import (
 from pg_envs.run_setup import make_env, new_run, resumed_run
 from pg_envs.runner import AgentStopped, run_episode
 from pg_envs.siblings import finished_result, sibling_baseline
-from pg_envs.wandb_logging import check_wandb, log_result
+from pg_envs.wandb_logging import check_login, log_result
 from pg_envs.withheld import withheld
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run_and_save(options: Run) -> bool:
     # The first process names the folder, for all.
     folder, config = by_first(lambda: new_run(options) if options.resume is None else resumed_run(options))
     if options.wandb:
-        check_wandb("--wandb")
+        by_first(lambda: check_login(str(options.wandb)))
     run = OneRun(folder, config)
     started = time.perf_counter()
     with LiveDisplay(f"{config['agent']} in {config['env']}") as display, reporting_to(display.report):
@@ -69,9 +69,9 @@ def run_and_save(options: Run) -> bool:
             display.stop()
             _say_what_is_kept(folder)
             raise
+    print_result(result, folder, time.perf_counter() - started)
     if options.wandb and is_first():
         log_result(options.wandb, result, folder)
-    print_result(result, folder, time.perf_counter() - started)
     return True
 
 

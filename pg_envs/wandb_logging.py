@@ -14,6 +14,12 @@ NUMBERS = ("score_upstream", "n_queries", "n_queries_total", "on_schedule", "loc
 """What is logged of a step under its own name, where there is such a thing."""
 VECTORS = {"policy": "policy_vector", "target": "target_vector", "proxy": "proxy_vector"}
 """Prefixes of per-dimension values, and where in a step they are."""
+NOT_SENT = ("offline", "dryrun", "disabled")
+"""W&B's modes that need no login."""
+
+
+class NotLogged(RuntimeError):
+    """Raised where W&B does not take a finished run, whose result is whole all the same."""
 
 
 def check_wandb(who: str) -> None:
@@ -26,6 +32,26 @@ def check_wandb(who: str) -> None:
     # A folder "wandb" that earlier runs have left in the working directory can be imported too, but has no file of its own.
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"{who} needs the package wandb, which is not installed: pip install 'pg-envs[wandb]'")
+
+
+def check_login(project: str) -> None:
+    """Now, not after the last century; in a terminal W&B asks for what is missing. Nothing is left open.
+
+    Raises:
+        ModuleNotFoundError: If ``wandb`` is not installed.
+        ValueError: If runs are to be sent and nobody is logged in.
+    """
+    check_wandb("--wandb")
+    import wandb
+
+    try:
+        if wandb.setup().settings.mode not in NOT_SENT:
+            wandb.login(verify=False)
+    except wandb.Error as error:
+        remedy = "say `wandb login` first, or set WANDB_MODE=offline, which sends nothing and leaves a folder for `wandb sync`"
+        raise ValueError(f"--wandb {project}: expected somebody who is logged in to W&B, found {str(error)!r}; {remedy}") from error
+    finally:
+        wandb.teardown()
 
 
 def step_numbers(step: dict[str, Any]) -> dict[str, float]:
@@ -65,13 +91,20 @@ def log_result(project: str, result: dict[str, Any], folder: Path) -> None:
         project: W&B's.
         result: As in ``result.json``.
         folder: The run's, with its picture and policies.
+
+    Raises:
+        NotLogged: If W&B refuses or cannot be reached.
     """
     import wandb
 
     *before, last = [{**step_numbers(step), "century": step["century_label"]} for step in result["steps"]]
-    with wandb.init(project=project, config=result["config"], name=folder.name) as run:
-        for numbers in before:
-            run.log(numbers)
-        log_picture(run, last, folder / "trajectory.png")
-        run.summary.update({"score": result["score"], "skill": result["skill"]})
-        log_policy(run, policy_from_record(result["steps"][-1]["policy"], folder))
+    try:
+        with wandb.init(project=project, config=result["config"], name=folder.name) as run:
+            for numbers in before:
+                run.log(numbers)
+            log_picture(run, last, folder / "trajectory.png")
+            run.summary.update({"score": result["score"], "skill": result["skill"]})
+            log_policy(run, policy_from_record(result["steps"][-1]["policy"], folder))
+    except wandb.Error as error:
+        again = f"pg-envs run --resume {folder} --wandb {project}"
+        raise NotLogged(f"W&B did not take the run, which is whole in {folder}: {error}; try once more with {again}") from error

@@ -12,7 +12,8 @@ class VectorReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """Returns ``info["reward_vector"]`` as the reward, MO-Gymnasium's convention, with its ``reward_space``.
 
     The (19,) parts sum to the scalar reward, which goes into ``info["scalar_reward"]``. Wrappers that expect scalar
-    rewards (``RecordEpisodeStatistics``) belong inside this one, MO-Gymnasium's own (``LinearReward``) around it.
+    rewards (``RecordEpisodeStatistics``) belong inside this one, MO-Gymnasium's own (``LinearReward``) around it. Gymnasium's vector
+    environments have room for a number each; for vectors there is ``mo_gymnasium.wrappers.vector.MOSyncVectorEnv``.
 
     ## Example
     ```python

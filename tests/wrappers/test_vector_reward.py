@@ -75,6 +75,18 @@ def test_mo_gymnasium_sums_vectors_over_skipped_steps(env):
     np.testing.assert_allclose(skipping.step(action)[1], expected, rtol=1e-5)
 
 
+def test_mo_gymnasiums_vector_environment_takes_it(env):
+    vector = pytest.importorskip("mo_gymnasium.wrappers.vector")
+    envs = vector.MOSyncVectorEnv([lambda: VectorReward(gym.make(env.spec.id, history="simulated"))] * 2)
+    envs.reset(seed=[0, 1])
+    actions = np.array([np.full(19, 0.3), np.full(19, -0.3)])
+    rewards = envs.step(actions)[1]
+    for seed, action in enumerate(actions):
+        env.reset(seed=seed)
+        np.testing.assert_allclose(rewards[seed], env.env.step(action)[4]["reward_vector"], rtol=1e-5)
+    envs.close()
+
+
 def test_other_environments_are_refused():
     with pytest.raises(ValueError, match="no reward_space"):
         VectorReward(gym.make("CartPole-v1"))

@@ -159,6 +159,50 @@ def test_a_run_of_the_command_line_is_logged_with_its_last_policy(tiny_family, s
     assert "adapter_model.safetensors" in {entry.path for entry in artifact.manifest.contents}
 
 
+def simulated_run(folder, *more):
+    """The exit code of a run of a second from the command line."""
+    return main(["run", "--agent", "no-op", "--history", "simulated", "--out", str(folder), "--name", "it", *more])
+
+
+def test_whoever_is_not_logged_in_learns_it_before_the_run(offline_wandb, tmp_path, monkeypatch, capsys):
+    import wandb
+
+    def ask_for_a_key(**_):
+        raise wandb.errors.UsageError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "login", ask_for_a_key)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert simulated_run(tmp_path, "--wandb", "mine") == 2
+    said = capsys.readouterr().err
+    assert "--wandb mine: expected somebody who is logged in" in said
+    assert "`wandb login` first, or set WANDB_MODE=offline" in said
+    assert not (tmp_path / "it").exists()
+
+
+def test_a_run_that_wandb_does_not_take_is_whole_and_can_be_sent_later(offline_wandb, tmp_path, monkeypatch, capsys):
+    import wandb
+
+    def refuse(**_):
+        raise wandb.errors.CommError("no such host")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(wandb, "init", refuse)
+        assert simulated_run(tmp_path, "--wandb", "mine") == 1
+    told = capsys.readouterr()
+    again = f"pg-envs run --resume {tmp_path / 'it'} --wandb mine"
+    assert f"is whole in {tmp_path / 'it'}: no such host; try once more with {again}" in told.err
+    assert "skill 0.00" in told.out
+    assert main(again.split()[1:]) == 0
+    (run,) = runs(offline_wandb)
+    assert len(run.history) == len(json.loads((tmp_path / "it" / "result.json").read_text())["steps"])
+
+
+def test_nothing_is_logged_unless_asked_also_by_the_libraries_that_train(tiny_family, small_questionnaire, offline_wandb, tmp_path):
+    settings = [f'questionnaire="{small_questionnaire}"', 'centuries=["C019", "C021"]']
+    assert main(["run", "--agent", "sft", "--out", str(tmp_path), "--name", "it", "--env-args", *settings]) == 0
+    assert not runs(offline_wandb)
+
+
 @pytest.mark.parametrize("env_id", pg_envs.ENV_IDS)
 def test_a_copy_logs_to_a_run_of_its_own(offline_wandb, env_id):
     env = WandbLogger(gym.make(env_id, history="simulated"), "p")
