@@ -43,6 +43,8 @@ def judge(model: PPO, env: gym.Env) -> list[dict]:
 n_steps = int(sys.argv[1]) if len(sys.argv) > 1 else 64
 env = gym.make(**ENVIRONMENT)
 env = ValueReadings(AdapterMixture(env, histtiny_refs()[0:5:2]), memory=1)
+if n_steps < 2:
+    sys.exit(f"{n_steps} steps: expected 2 or more, as PPO standardises what it learns from")
 rollout = min(n_steps, 15)
 model = PPO("MultiInputPolicy", env, n_steps=rollout, batch_size=rollout, gamma=0.0, gae_lambda=0.0, seed=0, device="cpu")
 report: dict = {"seed": 0, "untrained": judge(model, env)}

@@ -180,7 +180,7 @@ def _training_part(plan: BuildPlan) -> list[str]:
         "## Training",
         f"Weights trained: {plan.weights}{rank}; seed {plan.seed}.",
         "\n".join(lines),
-        f"Libraries: {libraries}.",
+        f"Libraries when this card was written: {libraries}.",
         *about,
     ]
 
