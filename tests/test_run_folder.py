@@ -12,6 +12,7 @@ from tests_support import files_of_at_most
 from agents.base import Agent
 from agents.baselines import Oracle
 from agents.forecast import VoteMemory
+from pg_envs import alone
 from pg_envs.alone import InUse, alone_in
 from pg_envs.challenges.follow import FollowEnv
 from pg_envs.hashed_json import _say_once
@@ -122,6 +123,7 @@ def test_on_a_slow_disk_a_run_is_slower_and_nobody_elses(config, whole, tmp_path
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", slow)
+        patched.setattr(alone, "PATIENCE_S", 0.1)
         OneRun(tmp_path / "it", config).carry_out()
     assert len(refused) >= len(json.loads(whole)["steps"])
     assert (tmp_path / "it" / "result.json").read_bytes() == whole
