@@ -161,9 +161,8 @@ def growth_mb(looks: list[float]) -> float:
 
 def is_bad(name: str, row: Row) -> bool:
     """Whether a load left anything, failed, or made memory grow."""
-    grew = (
-        max(row["growth_mb"].values()) > MOST_GROWTH_MB or row.get("worker_file_handles", [0])[-1] > row.get("worker_file_handles", [0])[0]
-    )
+    handles_of_worker = row.get("worker_file_handles", [0])
+    grew = max(row["growth_mb"].values()) > MOST_GROWTH_MB[name] or handles_of_worker[-1] > handles_of_worker[0]
     return grew or bool(row.get("failed")) or row["file_handles_left"] > 0 or row["processes_left"] > 0
 
 
