@@ -213,6 +213,9 @@ def lock_in_lag(group: Group, runs_by_variant: dict[str, list[DrawnRun]]) -> Fig
         axis.set_title(literal(f"{name}\n({_counted(runs)})", 40), fontsize=10)
         century_axis(axis, group.centuries[1:])
         axis.tick_params(axis="y", labelsize=9)
+        if index + n_columns >= len(runs_by_variant):
+            # The last row may be short.
+            axis.tick_params(axis="x", labelbottom=True)
         axis.yaxis.get_major_locator().set_params(integer=True)
     for axis in axes.flat[len(runs_by_variant) :]:
         axis.axis("off")

@@ -278,6 +278,13 @@ def test_lag_shows_means_of_seeds(results):
     np.testing.assert_allclose(axis.lines[-1].get_ydata(), lags.mean(axis=0))
 
 
+def test_the_lowest_panel_of_every_column_names_the_centuries(results):
+    (group,) = group_runs(drawn(results["Coevolve-random-0"]))
+    runs = next(iter(group.variants.values()))
+    axes = figures.lock_in_lag(group, {f"agent {n}": runs for n in range(4)}).axes
+    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes[:4]] == [False, True, True, True]
+
+
 def test_pictures_are_pictures(results, put, tmp_path):
     odd = with_config(results["Coevolve-random-0"], agent="_odd:$\\frac", seed=3)
     told = plot_runs(put(results["Coevolve-random-0"], incomplete(results["Coevolve-no-op-0"]), odd), tmp_path / "out")
