@@ -9,6 +9,7 @@ from fuzz_readers import READERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 RELIABILITY = (DOCS / "reliability.md").read_text(encoding="utf-8")
+STATUS = (DOCS / "status.md").read_text(encoding="utf-8")
 
 
 def figures(name):
@@ -70,3 +71,11 @@ def test_memory_under_load_is_as_looked_at(load):
     line = f"| {'; a worker '.join(cells)} | {row['file_handles_left']} | {row['processes_left']} |"
     assert line in RELIABILITY
     assert (row["file_handles_left"], row["processes_left"]) == (0, 0)
+
+
+@pytest.mark.parametrize("example", figures("examples.json")["examples"])
+def test_examples_take_what_they_took(example):
+    report = figures("examples.json")
+    row = report["examples"][example]
+    assert f"`{example}.py` {row['seconds']} seconds (score {row['score']})" in STATUS
+    assert row["seconds"] <= report["promised_s"][example]
