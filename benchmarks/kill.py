@@ -121,7 +121,10 @@ class Trials:
         return False
 
     def _count_lost(self, before: dict[str, Any], after: dict[str, Any]) -> None:
-        self.n_lost += any(name not in after or after[name] != what for name, what in before.items())
+        lost = [name for name, what in before.items() if name not in after or after[name] != what]
+        self.n_lost += bool(lost)
+        if lost:
+            print(f"lost: {', '.join(lost)}", file=sys.stderr)
 
     def report(self) -> dict[str, Any]:
         """Figures."""

@@ -72,8 +72,9 @@ def steps_in(grid: Path) -> dict[str, Any]:
 
 
 def folders_in(folder: Path, last: str) -> dict[str, Any]:
-    """The files in the folders of ``folder`` that are finished: they have the file that comes last."""
-    return hashes([path for whole in folder.glob(f"*/{last}") for path in files_in(whole.parent)], folder)
+    """The files in the folders of ``folder`` that are finished: they have the file that comes last, and their own name."""
+    finished = [whole.parent for whole in folder.glob(f"*/{last}") if whole.parent.suffix != ".tmp"]
+    return hashes([path for place in finished for path in files_in(place)], folder)
 
 
 def hashes(files: Iterable[Path], folder: Path) -> dict[str, Any]:
