@@ -59,11 +59,15 @@ def run_task(settings: list[str], items: Path | None) -> Task:
 
 
 def acts_in(run: Path) -> dict[str, Any]:
-    """What a run has noted as done, and its policies' files as they are."""
-    noted = run / "progress.json"
-    acts = json.loads(noted.read_text(encoding="utf-8"))["acts"] if noted.exists() else []
-    files = (run / name for act in acts for name in act["files"])
-    return {**{f"act {number}": act for number, act in enumerate(acts)}, **hashes(files, run)}
+    """The policies that a run has noted as made, and their files as they are; once it is finished, its result alone says so."""
+    progress, result = run / "progress.json", run / "result.json"
+    if progress.exists():
+        made = [(act["policy"], act["files"]) for act in json.loads(progress.read_text(encoding="utf-8"))["acts"]]
+    else:
+        steps = json.loads(result.read_text(encoding="utf-8"))["steps"] if result.exists() else []
+        made = [(step["policy"], step["policy_files"]) for step in steps]
+    files = (run / name for _, names in made for name in names)
+    return {**{f"act {number}": act for number, act in enumerate(made)}, **hashes(files, run)}
 
 
 def steps_in(grid: Path) -> dict[str, Any]:
