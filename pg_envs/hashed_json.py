@@ -52,5 +52,6 @@ def _sha256(data: dict[str, Any]) -> str:
 
 @cache
 def _say_once(name: str) -> None:
-    """A grid of an earlier version has many of a name."""
-    logger.warning("a %s has no SHA-256 of its own, as earlier versions wrote none: damage to its numbers is not seen", name)
+    """A grid of an earlier version has many of a name; a stranger's may be meant for a terminal, or be no UTF-8."""
+    shown = repr(name)[1:-1]
+    logger.warning("a %s has no SHA-256 of its own, as earlier versions wrote none: damage to its numbers is not seen", shown)

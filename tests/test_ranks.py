@@ -26,14 +26,13 @@ NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="nee
 pytestmark = pytest.mark.usefixtures("float32")
 
 
-def launch(config, script, *arguments, place):
-    """Run a script of this folder in two processes of accelerate's; the finished command. ``place`` is for what is written by the way."""
+def in_two(config, *what, place):
+    """How two processes of accelerate's are started: arguments for ``subprocess``. ``place`` is for what is written by the way."""
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "examples" / "accelerate" / config)]
-    command = [*accelerate, "--num_processes", "2", "--main_process_port", "0", str(ROOT / "tests" / script), *map(str, arguments)]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     here, passing = place / "here", place / "tmp"
-    here.mkdir()
-    passing.mkdir()
+    for folder in (here, passing):
+        folder.mkdir(exist_ok=True)
     environment = {
         **os.environ,
         "PYTHONPATH": paths,
@@ -42,7 +41,17 @@ def launch(config, script, *arguments, place):
         "TMPDIR": str(passing),
         "DS_ACCELERATOR": "cpu",
     }
-    return subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment, cwd=here, check=False)
+    return {
+        "args": [*accelerate, "--num_processes", "2", "--main_process_port", "0", *map(str, what)],
+        "env": environment,
+        "cwd": here,
+    }
+
+
+def launch(config, script, *arguments, place):
+    """Run a script of this folder in two processes; the finished command."""
+    started = in_two(config, ROOT / "tests" / script, *arguments, place=place)
+    return subprocess.run(**started, capture_output=True, text=True, timeout=1800, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -46,3 +46,10 @@ def test_the_page_says_how_long_it_took(name):
     assert f"| {name.capitalize()} | {clock} | {cpu} |" in PAGE
     # What a free core would take, judging included.
     assert max(minutes["cpu_s"]) < 15
+
+
+def test_what_was_measured_through_mixtures_stands_beside_never_learning():
+    report = json.loads((DOCS / "sb3-adapters.json").read_text(encoding="utf-8"))
+    for told in report["trained"]:
+        weights = ", ".join(f"{weight:.2f}" for weight in told["weights"])
+        assert f"| {told['century']} | {weights} | {told['reward']:.2f} | {told['reward_of_never']:.2f} |" in PAGE

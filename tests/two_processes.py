@@ -66,7 +66,7 @@ def completions(pairs):
     return pairs.rename_column("chosen", "completion").remove_columns("rejected")
 
 
-def write_plan(folder, base, questionnaire, weights):
+def write_plan(folder, base, questionnaire, weights, pretraining=""):
     """The plan of a family of two periods, with its text and instructions."""
     for period, sentence in (("early", "The old keep the law of their fathers. "), ("late", "Everyone may speak. ")):
         (folder / "texts" / period).mkdir(parents=True)
@@ -77,6 +77,7 @@ def write_plan(folder, base, questionnaire, weights):
         f'name = "own"\nperiods = ["early", "late"]\nbase = "{base}"\nquestionnaire = "{questionnaire}"\nweights = "{weights}"\n'
         '[text]\nfolder = "texts"\n'
         "[pretraining]\nlearning_rate = 1e-2\nexcerpt_characters = 100\nbatch_size = 4\nn_epochs = 3.0\n"
+        f"{pretraining}"
         '[instruction]\nfile = "{period}.json"\nlearning_rate = 1e-2\nbatch_size = 4\n'
     )
 

@@ -137,13 +137,13 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(results_folder, tmp_
     assert "leads out" in refused[0].reasons[0]
 
 
-def test_names_that_are_no_utf8_keep_nobody_from_the_page(results_folder, tmp_path):
+def test_names_that_are_no_utf8_keep_nobody_from_the_page(results_folder, tmp_path, caplog):
     for name, content in ((b"\xff", (results_folder / "grid/follow-0/result.json").read_bytes()), (b"\xfe", b"{")):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name + b".result.json")).write_bytes(content)
     (entry,), (refused,) = read_standings(tmp_path)
     assert (entry.file, refused.file) == (r"\xff.result.json", r"\xfe.result.json")
-    # What a page is sent as.
-    " ".join((entry.place, refused.file, *refused.reasons)).encode()
+    # What a page, and a log, is sent as.
+    " ".join((entry.place, refused.file, *refused.reasons, *caplog.messages)).encode()
 
 
 def test_filters_and_order(standings):
