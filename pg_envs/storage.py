@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 HOW_TO_GO_ON = {
@@ -52,44 +52,37 @@ def damage(path: Path, expected: str) -> str | None:
     return None if found == expected else f"{path} is damaged: expected SHA-256 {expected}, found {found}"
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> AbstractContextManager[Path]:
     """A temporary name beside ``path``, which what was written there takes when the block ends; if it fails, it goes.
 
     Raises:
         CannotWrite: If the disk is full, read-only or broken.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with naming(path):
-        # Of one that was killed; or a link in a stranger's folder, which would have another file written.
-        temporary.unlink(missing_ok=True)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        except BaseException:
-            # Its space may be what the next attempt needs.
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+    return _beside(path, lambda temporary: temporary.unlink(missing_ok=True))
 
 
-@contextmanager
-def making(folder: Path) -> Iterator[Path]:
-    """A temporary name beside ``folder``, which the folder that was made there takes when the block ends; if it fails, that goes.
+def making(folder: Path) -> AbstractContextManager[Path]:
+    """The same for a folder that is made in the block, and is not there yet.
 
     Raises:
         CannotWrite: If the disk is full, read-only or broken.
     """
-    temporary = folder.with_name(folder.name + ".tmp")
-    with naming(folder):
-        # Of one that was killed.
-        shutil.rmtree(temporary, ignore_errors=True)
+    return _beside(folder, lambda temporary: shutil.rmtree(temporary, ignore_errors=True))
+
+
+@contextmanager
+def _beside(place: Path, remove: Callable[[Path], None]) -> Iterator[Path]:
+    temporary = place.with_name(place.name + ".tmp")
+    with naming(place):
+        # Of one that was killed; or a link in a stranger's folder, which would have another file written.
+        remove(temporary)
         try:
             yield temporary
-            os.rename(temporary, folder)
+            os.replace(temporary, place)
         except BaseException:
             # Its space may be what the next attempt needs.
-            shutil.rmtree(temporary, ignore_errors=True)
+            with suppress(OSError):
+                remove(temporary)
             raise
 
 

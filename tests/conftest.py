@@ -46,6 +46,13 @@ def float32():
         yield
 
 
+@pytest.fixture
+def straight_to_servers(monkeypatch):
+    """What a test asks its servers on this machine goes through no proxy, and carries no key, of the machine's."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
 @pytest.fixture(scope="session")
 def moral_evals() -> Path:
     """The folder of published MoralEvals items, which lies beside the checkout where the project is developed."""

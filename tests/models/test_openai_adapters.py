@@ -21,11 +21,7 @@ from pg_envs.values.questionnaire import load_questionnaire
 LOADING = "?backoff_s=0.01&retries=1&load_adapters=true"
 
 
-@pytest.fixture(autouse=True)
-def straight_to_the_server(monkeypatch):
-    """Neither a proxy nor a key of the machine's."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+pytestmark = pytest.mark.usefixtures("straight_to_servers")
 
 
 @pytest.fixture(scope="module")

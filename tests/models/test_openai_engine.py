@@ -55,11 +55,7 @@ def questions():
     return make_questions([items[0], items[30], items[-1]])
 
 
-@pytest.fixture(autouse=True)
-def straight_to_the_server(monkeypatch):
-    """Neither a proxy nor a key of the machine's."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+pytestmark = pytest.mark.usefixtures("straight_to_servers")
 
 
 def score(engine, ref, questions):

@@ -25,11 +25,7 @@ TIMEOUT_S = 5
 """Long enough for a machine with much else to do, as an answer that comes too late would be asked for again."""
 
 
-@pytest.fixture(autouse=True)
-def straight_to_the_proxy(monkeypatch):
-    """Neither a proxy nor a key of the machine's."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+pytestmark = pytest.mark.usefixtures("straight_to_servers")
 
 
 @pytest.fixture(scope="module")

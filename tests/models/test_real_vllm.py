@@ -80,9 +80,8 @@ def wait_for(url, process, log):
 
 
 @pytest.fixture(params=["local", "server"])
-def engine(request, monkeypatch):
+def engine(request, straight_to_servers):
     """Either of the two ways to vLLM."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     if request.param == "local":
         return request.getfixturevalue("local")
     return make_engine(request.getfixturevalue("server"))

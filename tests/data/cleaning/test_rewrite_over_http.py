@@ -25,11 +25,7 @@ class CopyingServer(ScoringServer):
         return {"choices": [{"message": {"role": "assistant", "content": answer}, "finish_reason": reason}]}
 
 
-@pytest.fixture(autouse=True)
-def straight_to_the_server(monkeypatch):
-    """Neither a proxy nor a key of the machine's."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+pytestmark = pytest.mark.usefixtures("straight_to_servers")
 
 
 def test_a_folder_is_rewritten_by_a_server_that_fails_at_first(tmp_path):
