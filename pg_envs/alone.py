@@ -52,7 +52,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         # The other kind is a file that tells filelock who holds it, by which alone a dead holder is known: it must stay as it is.
         if not isinstance(lock, SoftFileLock):
             with naming(path):
-                path.write_text(f"{os.getpid()} {platform.node()} {time.time():.0f}\n", encoding="utf-8")
+                path.write_text(f"{os.getpid()} {platform.node()}\n", encoding="utf-8")
         yield
     finally:
         lock.release()
@@ -76,7 +76,7 @@ def _await_the_parent() -> None:
 def _holder(path: Path) -> str:
     """Who wrote the lock file, in words."""
     try:
-        # Ours, or filelock's, whose third word is another one, if there is any.
+        # Ours, or one of filelock's or of an earlier version, which may have a third word.
         process, host, *more = path.read_text(encoding="utf-8").split()
         if len(more) > 1 or not process.isdecimal():
             return "another process"

@@ -25,7 +25,7 @@ from pg_envs.models.ref import ModelRef
 from pg_envs.models.repeated_prompts import read_repeated_prompts_once
 from pg_envs.models.trained import WEIGHTS, Trained
 from pg_envs.models.tuning_config import TuningConfig, trl_arguments
-from pg_envs.models.work_folder import check_work, make_ready, remove_work, told
+from pg_envs.models.work_folder import TRAINER, check_work, in_words, prepare_work, remove_work
 from pg_envs.progress import report
 from pg_envs.ranks import by_all, by_first, in_any, is_first, rank
 from pg_envs.storage import naming
@@ -78,15 +78,15 @@ def finetune(
     out = Path(out)
     scratch = out.with_name(f"{out.name}.tmp")
     # All look before the first one writes anything.
-    training = told(what, seed, config)
+    training = in_words(what, seed, config)
     by_all(lambda: _check(ref, out, scratch, training))
-    by_first(lambda: make_ready(scratch, training, goes_on=config.save_every_steps is not None))
+    by_first(lambda: prepare_work(scratch, training, goes_on=config.save_every_steps is not None))
     set_seed(seed)
     trained = trained or WEIGHTS[config.weights]
     tokenizer = load_tokenizer(ref)
     try:
         model = trained.load(ref, config, scratch)
-        trainer = make_trainer(model, tokenizer, scratch / "trainer")
+        trainer = make_trainer(model, tokenizer, scratch / TRAINER)
         if _can_save_work(trainer, model, config):
             score_labelled_only(_inner(model))
             read_repeated_prompts_once(_inner(model))
@@ -96,7 +96,7 @@ def finetune(
         trainer.add_callback(_Watching(what, ref, losses))
         trainer.add_callback(SealCheckpoints())
         with naming(scratch):
-            trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "trainer"))
+            trainer.train(resume_from_checkpoint=last_checkpoint(scratch / TRAINER))
         if in_any(not losses.last_is_still_finite()):
             raise TrainingError(
                 f"{what} from {ref} left a model whose loss is not finite after step {trainer.state.global_step}, the last one; "

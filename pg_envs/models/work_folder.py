@@ -6,11 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
+from pg_envs.models.checkpoints import PREFIX
 from pg_envs.models.tuning_config import TuningConfig
 from pg_envs.storage import naming, write_text
 
 WORK_MARK = ".pg-envs-training"
 """A file in every folder that a training works in, which says what is trained: others are never emptied."""
+TRAINER = "trainer"
+"""The trainer's own folder within."""
 
 
 def check_work(work: Path, training: str) -> None:
@@ -18,7 +21,7 @@ def check_work(work: Path, training: str) -> None:
 
     Args:
         work: The folder; it need not exist.
-        training: As ``told`` tells it.
+        training: As ``in_words`` puts it.
 
     Raises:
         FileExistsError: If the folder is not this training's.
@@ -34,20 +37,20 @@ def check_work(work: Path, training: str) -> None:
             )
         return
     found = mark.read_text(encoding="utf-8", errors="replace")
-    if found not in ("", training) and any(work.glob("trainer/checkpoint-*")):
+    if found not in ("", training) and any((work / TRAINER).glob(f"{PREFIX}*")):
         raise FileExistsError(
             f"{work} has the checkpoints of another training, {found[:500]}, and this one is {training}; "
             "remove it to begin anew, or name another folder"
         )
 
 
-def told(what: str, seed: int, config: TuningConfig) -> str:
+def in_words(what: str, seed: int, config: TuningConfig) -> str:
     """A training in words, by all that its checkpoints depend on; its data are the caller's."""
     settings = {name: value for name, value in vars(config).items() if name != "save_every_steps"}
     return f"{what} with seed={seed}, {', '.join(f'{name}={value}' for name, value in settings.items())}"
 
 
-def make_ready(work: Path, training: str, goes_on: bool) -> None:
+def prepare_work(work: Path, training: str, goes_on: bool) -> None:
     """Make the folder, empty unless checkpoints in it are gone on with.
 
     Raises:
