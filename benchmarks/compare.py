@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from pg_envs.cli import main as pg_envs
 from pg_envs.commands import Benchmark
 from pg_envs.grid.cells import make_cells, parse_choice, parse_environment
 from pg_envs.grid.table import as_markdown, make_table
-from pg_envs.intervals import half_width
+from pg_envs.intervals import interval
 from pg_envs.plotting.plot_runs import plot_runs
 from pg_envs.run_setup import folder_name
 from pg_envs.siblings import finished_result
@@ -124,8 +123,8 @@ def wider_intervals(differences: Sequence[dict[str, Any]], n_looks: int) -> str:
     level = POCOCK[n_looks]
     lines = [f"\nDifferences in score with the intervals that {n_looks} looks ask for ({level:.2%} each, Pocock 1977):\n"]
     for row in differences:
-        found = [*row["score"]["by_seed"].values()]
-        lines.append(f"* {row['first']} - {row['second']}: {statistics.mean(found):.3f} ± {half_width(found, level):.3f}")
+        found = interval([*row["score"]["by_seed"].values()], level)
+        lines.append(f"* {row['first']} - {row['second']}: {found}")
     return "\n".join(lines) + "\n"
 
 

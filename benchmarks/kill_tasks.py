@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pg_envs.storage import file_sha256
 from pg_envs.values.dimensions import DIMENSIONS
 
 FIRST_AND_LAST = ("C019", "C021")
@@ -84,7 +84,7 @@ def folders_in(folder: Path, last: str) -> dict[str, Any]:
 def hashes(files: Iterable[Path], folder: Path) -> dict[str, Any]:
     """SHA-256 by the place in the folder; None for a file that is not there."""
     named = {str(path.relative_to(folder)): path for path in files}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for name, path in named.items()}
+    return {name: file_sha256(path) if path.is_file() else None for name, path in named.items()}
 
 
 def write_plan(base: Path, items: Path, folder: Path) -> Path:

@@ -34,6 +34,8 @@ from agents.lifelong_dpo import LifelongDPO, LifelongDPOConfig  # noqa: E402
 from pg_envs.benchmark import run_grid  # noqa: E402
 from pg_envs.commands import Benchmark  # noqa: E402
 from pg_envs.display import quieten_libraries  # noqa: E402
+from pg_envs.plots import save  # noqa: E402
+from pg_envs.plotting.style import line_style, new_figure  # noqa: E402
 from pg_envs.runner import run_episode  # noqa: E402
 
 LOOKS = 20
@@ -168,16 +170,13 @@ def is_bad(name: str, row: Row) -> bool:
 
 def draw(report: dict[str, Row], path: Path) -> None:
     """Memory over each load, less what it had at the second look."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    figure = new_figure(6.4, 3.6, "Memory under load")
     axes = figure.add_subplot(xlabel="share of the load that is done, in %", ylabel="memory less that of the second look, in MB")
-    for (name, row), style in zip(report.items(), ("-o", "--s", ":^", "-.D"), strict=False):
+    for index, (name, row) in enumerate(report.items()):
         looks = np.array(row["memory_mb"])
-        axes.plot(100 * np.arange(1, len(looks) + 1) / len(looks), looks - looks[1], style, markersize=4, label=name)
-    axes.set_title("Memory under load")
+        axes.plot(100 * np.arange(1, len(looks) + 1) / len(looks), looks - looks[1], label=name, **line_style(index))
     axes.legend()
-    figure.savefig(path, dpi=150)
+    save(figure, path)
 
 
 def main() -> int:

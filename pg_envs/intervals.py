@@ -14,7 +14,7 @@ def half_width(values: Sequence[float], level: float = 0.95) -> float:
     return float(student.ppf((1 + level) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def interval(values: Sequence[float]) -> str:
-    """``mean ± half width``, or the one value and that it is one."""
+def interval(values: Sequence[float], level: float = 0.95) -> str:
+    """``mean ± half width`` at a level in (0, 1), or the one value and that it is one."""
     mean = statistics.mean(values)
-    return f"{mean:.3f} ± {half_width(values):.3f}" if len(values) > 1 else f"{mean:.3f} (one seed)"
+    return f"{mean:.3f} ± {half_width(values, level):.3f}" if len(values) > 1 else f"{mean:.3f} (one seed)"
